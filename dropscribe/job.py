@@ -56,7 +56,7 @@ class Job:
 
     def outcome(self) -> TerminalMessage | None:
         """How the newest run ended, with its bill; None while it has not. Raises UnknownJob."""
-        found = self._jobs.load(self.id)
+        found = self._jobs.find(self.id)
         if found is None:
             raise UnknownJob(f"There is no job {self.id} (yet).")
         return self._jobs.outcome(self.id, found.record.run)

@@ -68,7 +68,7 @@ def standing_of(jobs: JobStore, job_id: str) -> str:
     """What has become of a job, in a word or two: its outcome, or how far it is; `unknown` where there is no record of
     it, or none that can be read."""
     try:
-        job = jobs.load(job_id)
+        job = jobs.find(job_id)
         outcome = None if job is None else jobs.outcome(job_id, job.record.run)
     except ValidationError:
         _log.exception("unreadable job", extra={"fields": {"job_id": job_id}})

@@ -100,7 +100,7 @@ def read_status(jobs: JobStore, job_id: str, at: datetime) -> JobStatus | None:
 
     Raises ValidationError, and what the storage client raises.
     """
-    job = jobs.load(job_id)
+    job = jobs.find(job_id)
     if job is None:
         return None
     record = job.record

@@ -143,9 +143,11 @@ def begin_rerun(storage: Client, jobs: JobStore, job_id: str, request: RerunRequ
 
 def planned_rerun(jobs: JobStore, job_id: str, request: RerunRequest) -> tuple[Job, JobRecord]:
     """A job and the record of its next run, without an effect. Raises RerunRefused."""
-    job = jobs.load(job_id)
+    job = jobs.find(job_id)
     if job is None:
         raise RerunRefused("There is no such job.")
+    if job.is_of_outcome and jobs.is_newer(job.id):
+        raise RerunRefused("A newer release wrote the job's record: run the job again with that one.")
     planned = plan_rerun(job.record, jobs.outcome(job.id, job.record.run), request, now())
     if jobs.markers.is_open(job.id, job.record.run):
         raise RerunRefused("The outcome of the job is being published: try again in a few minutes.")

@@ -168,14 +168,15 @@ def test_all_that_failed_since_or_lie_below_a_prefix(cloud: LoopbackCloud, servi
 
 
 def test_what_cannot_be_read_of_one_job_keeps_no_other(cloud: LoopbackCloud, services: Services) -> None:
-    unreadable, lost, sound = (fail(services, cloud, f"calls/{name}.wav") for name in ("a", "b", "c"))
-    services.state.blob(f"jobs/{unreadable.job_id}/record.json").upload_from_string("{}")
+    newer, lost, sound, damaged = (fail(services, cloud, f"calls/{name}.wav") for name in ("a", "b", "c", "d"))
+    services.state.blob(f"jobs/{newer.job_id}/record.json").upload_from_string('{"schema_version": 2}')
+    services.state.blob(f"jobs/{damaged.job_id}/record.json").upload_from_string("{}")
     services.state.blob(f"jobs/{lost.job_id}/outcome.json").upload_from_string("[")
     status, output = rerun("--failed-since", "1h", "--yes")
     assert status == 1
     assert "calls/a.wav" in output
-    assert "not run again: JobRecord cannot be read" in output
-    assert {marker.job_id for marker in services.jobs.markers.all()} == {sound.job_id}
+    assert "A newer release wrote the job's record" in output
+    assert {marker.job_id for marker in services.jobs.markers.all()} == {sound.job_id, damaged.job_id}
 
 
 def test_json_waits_and_has_outcome_and_diff(cloud: LoopbackCloud, services: Services, reconciler: None) -> None:

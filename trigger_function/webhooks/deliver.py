@@ -100,7 +100,7 @@ class Webhooks:
 
     def _requested(self, outcome: TerminalMessage) -> UploadOptions | None:
         """What the upload asks for, where any may ask for a URL."""
-        job = self.jobs.load(outcome.job_id) if self.rules.origins else None
+        job = self.jobs.find(outcome.job_id) if self.rules.origins else None
         return job.record.options if job is not None else None
 
     def _deepgram_body(self, outcome: TerminalMessage) -> bytes:

@@ -61,7 +61,7 @@ def look_up(client: Client, state_bucket: str, job: str) -> Explained:
     Raises NotExplained, and CommandError for a bucket that cannot be.
     """
     job_id, store = job_id_of(client, job), JobStore(bucket_named(client, state_bucket))
-    found = store.load(job_id)
+    found = store.find(job_id)
     if found is None:
         raise NotExplained(f"gs://{state_bucket} has no job {job_id}.")
     outcome = store.outcome(job_id, found.record.run)

@@ -89,7 +89,7 @@ class BucketFiles:
 
     def recording(self, job_id: str) -> Response:
         """What was uploaded, or the range of it that a player asks for."""
-        job = JobStore(self.storage.bucket(STATE)).load(job_id)
+        job = JobStore(self.storage.bucket(STATE)).find(job_id)
         upload = job.record.upload if job is not None else None
         blob = self.storage.bucket(UPLOADS).get_blob(upload.name, generation=upload.generation) if upload else None
         if blob is None:
@@ -128,7 +128,7 @@ class BucketFiles:
 
     def _newest_outcome(self, job_id: str) -> TerminalMessage | None:
         jobs = JobStore(self.storage.bucket(STATE))
-        job = jobs.load(job_id)
+        job = jobs.find(job_id)
         return jobs.outcome(job_id, job.record.run) if job is not None else None
 
 

@@ -56,7 +56,7 @@ def print_diff(job: str, state_bucket: str, *, as_json: bool) -> int:
     """Compare a job's last two transcripts. The exit status: 0 where there are two."""
     client = storage_client()
     store = JobStore(bucket_named(client, state_bucket))
-    found = store.load(job_id := job_id_of(client, job))
+    found = store.find(job_id := job_id_of(client, job))
     if found is None:
         raise CommandError(f"gs://{state_bucket} has no job {job_id}.")
     compared = diff_of_run(client, store, job_id, found.record.run)

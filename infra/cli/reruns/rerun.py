@@ -123,7 +123,7 @@ def _selected(client: Client, jobs: JobStore, wanted: Rerun) -> Iterator[tuple[s
     """Ids of the jobs that were asked for, each with its upload's address."""
     if wanted.job is not None:
         job_id = job_id_of(client, wanted.job)
-        found = jobs.load(job_id)
+        found = jobs.find(job_id)
         yield job_id, found.record.upload.uri if found else wanted.job
         return
     bucket, below = objects.bucket_and_name(wanted.prefix or "")

@@ -28,7 +28,7 @@ def read_progress(jobs: JobStore, job_id: str) -> Progress | None:
     `shared/progress/describe.py` has it in words. Raises what the storage client raises, and ValidationError for
     a record that is none.
     """
-    job = jobs.load(job_id)
+    job = jobs.find(job_id)
     if job is None:
         return None
     record = job.record

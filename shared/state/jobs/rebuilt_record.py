@@ -17,6 +17,7 @@ from shared.clock import now
 from shared.costs.bill import Bill
 from shared.costs.shard_plan import Shard
 from shared.media import Upload
+from shared.messages import TerminalMessage
 from shared.options.model import UploadOptions
 from shared.state.jobs.record import JobRecord, JobState, new_holder
 from shared.state.jobs.shard_record import first_shard_record
@@ -124,6 +125,24 @@ def half_record(data: bytes, job_id: str) -> JobRecord | None:
         return None
     kept = readable_fields(data, upload)
     return rebuilt_record(upload, kept.get("run", 1), now(), kept, losses=1, spent=Bill(), calls=0)
+
+
+def record_of_outcome(data: bytes, outcome: TerminalMessage) -> JobRecord:
+    """The record of a job that has ended, of its outcome and what of the damaged one can be read."""
+    upload, run = outcome.upload, outcome.run
+    kept = readable_fields(data, upload)
+    record = rebuilt_record(upload, run, outcome.received_at, kept, losses=0, spent=outcome.bill, calls=0)
+    changes = {
+        "media": outcome.media,
+        "decision": outcome.decision,
+        "earlier_usd": outcome.earlier_usd,
+        "options": kept.get("options", UploadOptions()),
+        "last_error": None,
+    }
+    if "options" not in kept:
+        # Nobody knows what the parts were made for: the next run makes its own.
+        changes["parts_run"] = run + 1
+    return record.model_copy(update=changes)
 
 
 def _attempts(kept: Mapping[str, Any], losses: int) -> int:

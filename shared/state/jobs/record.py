@@ -192,6 +192,8 @@ class Job:
 
     record: JobRecord
     generation: int
+    is_of_outcome: bool = False
+    """Whether the stored record cannot be read, and this one is made of the outcome."""
 
     @property
     def id(self) -> str:

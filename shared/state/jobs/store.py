@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from google.cloud.storage import Bucket
+from pydantic import ValidationError
 
 from shared import objects
 from shared.clock import now
@@ -15,11 +16,19 @@ from shared.media import Upload
 from shared.messages import TerminalMessage
 from shared.state.jobs.erased import ERASED, erased_outcome, erased_record
 from shared.state.jobs.first_transcript import FirstTranscript, first_transcript, keep_first_transcript
-from shared.state.jobs.object_names import outcome_name, outcome_of_object, parts_folder, record_name
+from shared.state.jobs.object_names import (
+    outcome_name,
+    outcome_of_object,
+    parts_folder,
+    record_name,
+    unreadable_folder,
+)
 from shared.state.jobs.open_markers import OpenMarkers
+from shared.state.jobs.rebuilt_record import record_of_outcome
 from shared.state.jobs.record import Job, JobRecord, JobState
 from shared.state.jobs.shard_record import BegunShard, begun_shards, first_shard_record, record_metadata, shard_states
 from shared.telemetry import tracing
+from shared.unreadable import is_newer, kept_aside
 
 
 class JobStore:
@@ -76,10 +85,14 @@ class JobStore:
         """Begin the next run of a job that has ended: `record` takes the place of the job's.
 
         The marker is written first, as for a new job; before the record is written the job has ended as before. Raises
-        StateConflict where another process was faster; `close_unbegun` takes back what that leaves.
+        StateConflict where another process was faster; `close_unbegun` takes back what that leaves. A damaged record
+        is set aside.
         """
+        name = record_name(job.id)
+        if job.is_of_outcome and (damaged := objects.read(self._bucket, name)) is not None:
+            kept_aside(self._bucket, name, damaged, unreadable_folder(name))
         self.markers.write(record.upload, record.run, now())
-        return _job(objects.replace(self._bucket, record_name(job.id), _dump(record), job.generation))
+        return _job(objects.replace(self._bucket, name, _dump(record), job.generation))
 
     def close_unbegun(self, job_id: str, run: int) -> bool:
         """Delete the marker of a run whose process ended before it wrote the record; False where the run has begun.
@@ -111,6 +124,25 @@ class JobStore:
         """As `load`, but also where it was erased: then ERASED holds it, and nothing in it is the job's but its run."""
         stored = objects.read(self._bucket, record_name(work_id), deadline_seconds=self._deadline_seconds)
         return _job(stored) if stored else None
+
+    def find(self, job_id: str) -> Job | None:
+        """As `load`, for whoever only reads of a job, or has it run again: where the record of one that has ended
+        cannot be read, one made of its last outcome. Raises ValidationError."""
+        try:
+            return self.load(job_id)
+        except ValidationError:
+            stored = objects.read(self._bucket, record_name(job_id))
+            outcome = self.outcome(job_id, max(self.runs(job_id), default=1))
+            if stored is None or outcome is None:
+                raise
+        if outcome.upload.name == ERASED:
+            return None
+        return Job(record_of_outcome(stored.data, outcome), stored.generation, is_of_outcome=True)
+
+    def is_newer(self, job_id: str) -> bool:
+        """Whether a newer release wrote the job's record."""
+        stored = objects.read(self._bucket, record_name(job_id))
+        return stored is not None and is_newer(stored.data, JobRecord)
 
     def open_shard(self, record: JobRecord, shard: Shard, **fields: Any) -> Job:
         """The record of a shard of the upload whose record is given; where it has none it is created, with `fields`."""

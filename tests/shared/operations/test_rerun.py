@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import count
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from dropscribe.job import Job
+from infra.recordings import recording
 from shared import objects
 from shared.clock import now
 from shared.costs.bill import Bill, LineItem, LineItemKind, deepgram_bill
@@ -19,6 +23,8 @@ from shared.keyterms.terms import parse_keyterms
 from shared.languages.choice import LanguageChoice
 from shared.media import Media, Upload
 from shared.messages import Decision, Receipt, TerminalMessage, event_id
+from shared.operations.ended_jobs import standing_of
+from shared.operations.job_status import read_status
 from shared.operations.rerun import (
     RerunRefused,
     RerunRequest,
@@ -30,7 +36,9 @@ from shared.operations.rerun import (
 )
 from shared.options.model import UploadOptions
 from shared.state.job_result import completed, failed, rejected
+from shared.state.jobs.object_names import record_name
 from shared.state.jobs.open_markers import OpenJob, OpenMarker
+from shared.state.jobs.progress import read_progress
 from shared.state.jobs.record import JobRecord, JobState, RequestedModel
 from shared.state.ledger_entry import EntryState, month_of
 from shared.transcript.compose import compose
@@ -41,6 +49,7 @@ from trigger_function.handle_upload import handle
 from trigger_function.reconciler.open_jobs import reconcile_all
 from trigger_function.services import Services
 
+AUDIO = recording("memo.wav").path.read_bytes()
 UPLOAD = Upload(bucket="uploads", name="calls/a.mp3", generation=7)
 MEDIA = Media(container="mp3", codec="mp3", duration_seconds=60, sample_rate_hz=16000, channels=1, size_bytes=9)
 NOVA = RequestedModel(method=Method.DEEPGRAM, deepgram_model="nova-3")
@@ -370,23 +379,29 @@ def test_of_reruns_at_once_one_begins(cloud: LoopbackCloud, services: Services) 
     assert list(services.jobs.markers.all()) == []
 
 
+@pytest.mark.parametrize("is_damaged", [False, True])
 def test_a_rerun_killed_before_any_effect_leaves_the_old_end_or_a_run_that_ends(
-    cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch
+    cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch, is_damaged: bool
 ) -> None:
+    monkeypatch.setattr("trigger_function.reconciler.unreadable.UNREADABLE_AFTER", timedelta(0))
     begun = 0
     for effect in count(1):
         upload = cloud.drop(b"", f"calls/{effect}.mp3")
         first = ended(services, upload, Outcome.FAILED)
+        if is_damaged:
+            damage(services, upload, keeps_options=False)
         with killed_at(effect, monkeypatch=monkeypatch) as kill:
             begin(services, upload)
-        run = record_of(services, upload).run
-        begun += run == 2
         # The marker's age, which tells the reconciler that its writer is gone.
         for marker in services.jobs.markers.all():
             old = OpenJob(upload=upload, opened_at=now() - timedelta(hours=1)).model_dump_json().encode()
             objects.write(services.state, f"open/{upload.job_id}.{marker.run}.json", old)
         for _ in range(2):
             reconcile_all(services)
+        found = services.jobs.find(upload.job_id)
+        assert found is not None
+        run = found.record.run
+        begun += run == 2
         messages = cloud.terminal_messages()
         assert [message.run for message in messages] == list(range(1, run + 1))
         assert messages[0] == first
@@ -395,6 +410,60 @@ def test_a_rerun_killed_before_any_effect_leaves_the_old_end_or_a_run_that_ends(
             break
     assert begun
     assert effect > 2
+
+
+def damage(services: Services, upload: Upload, *, keeps_options: bool) -> None:
+    """Have the job's record be of no kind that is read."""
+    stored = objects.read(services.state, record_name(upload.job_id))
+    assert stored is not None
+    found = json.loads(stored.data) | {"schema_version": "?"}
+    objects.write(services.state, record_name(upload.job_id), json.dumps(found).encode() if keeps_options else b"")
+
+
+@pytest.mark.parametrize("keeps_options", [True, False])
+def test_a_job_that_has_ended_is_read_and_run_again_though_its_record_is_damaged(
+    cloud: LoopbackCloud, services: Services, keeps_options: bool
+) -> None:
+    upload = cloud.drop(b"")
+    first = ended(services, upload, Outcome.FAILED, 0.5)
+    damage(services, upload, keeps_options=keeps_options)
+    assert standing_of(services.jobs, upload.job_id) == "failed"
+    progress, status = read_progress(services.jobs, upload.job_id), read_status(services.jobs, upload.job_id, now())
+    assert (progress and progress.outcome) == Outcome.FAILED
+    assert (status and (status.upload, status.bill)) == (upload, first.bill)
+    assert Job(services.storage, services.jobs, upload.job_id).outcome() == first
+    assert reconcile_all(services) == {}, "nobody waits for it"
+    begun = begin(services, upload)
+    assert (begun.run, begun.earlier_usd, begun.upload) == (2, 0.5, upload)
+    # What is stored is of use where it is known what was asked.
+    assert begun.parts_run == (1 if keeps_options else 2)
+    assert len(cloud.names(STATE, f"jobs/{upload.job_id}/unreadable/record.json/")) == 1
+    damage(services, upload, keeps_options=keeps_options)
+    with pytest.raises(ValidationError):  # it has not ended: the reconciler looks after it
+        services.jobs.find(upload.job_id)
+
+
+def test_of_what_a_newer_release_wrote_the_outcome_is_read_and_nothing_run_again(
+    cloud: LoopbackCloud, services: Services
+) -> None:
+    upload = cloud.drop(b"")
+    ended(services, upload, Outcome.FAILED)
+    objects.write(services.state, record_name(upload.job_id), b'{"schema_version": 2}')
+    assert standing_of(services.jobs, upload.job_id) == "failed"
+    with pytest.raises(RerunRefused, match="newer release"):
+        begin(services, upload)
+    assert list(services.jobs.markers.all()) == []
+
+
+def test_a_private_upload_stays_here_though_nobody_knows_that_it_is(cloud: LoopbackCloud, services: Services) -> None:
+    upload = cloud.drop(AUDIO, metadata={"transcribe-privacy": "local"})
+    ended(services, upload, Outcome.FAILED)
+    damage(services, upload, keeps_options=False)
+    begin(services, upload, RerunRequest(NOVA))
+    assert reconcile_all(services) == {"restarted": 1}
+    again = record_of(services, upload)
+    assert again.decision is not None
+    assert (again.decision.method, again.deepgram_calls) == (Method.PARAKEET, 0)
 
 
 def test_a_marker_without_its_run_is_left_while_its_writer_may_live(cloud: LoopbackCloud, services: Services) -> None:

@@ -14,6 +14,7 @@ import flask
 import pytest
 from standardwebhooks.webhooks import Webhook
 
+from shared import objects
 from shared.clock import now
 from shared.enums import Engine, Outcome
 from shared.errors import Rejected
@@ -24,6 +25,7 @@ from shared.options.parsing import parse_upload_options
 from shared.options.subtitle_rules import SubtitleRules
 from shared.public_http.client import PublicHttp, TestingAccess
 from shared.public_http.urls import UrlRules
+from shared.state.jobs.object_names import record_name
 from shared.state.jobs.record import JobState
 from shared.state.jobs.store import JobStore
 from shared.state.result_files import ResultFiles
@@ -176,6 +178,25 @@ def test_an_uploads_own_url_is_posted_to_where_it_is_allowed(
     assert receiver.posted == []
     assert make(origins=(origin,)).deliver(outcome(), now())
     assert len(receiver.posted) == 1
+
+
+@pytest.mark.parametrize("has_options", [True, False])
+def test_a_damaged_record_holds_no_webhook_back(
+    make: MakeWebhooks, receiver: Receiver, cloud: LoopbackCloud, has_options: bool
+) -> None:
+    state = cloud.storage.bucket(STATE)
+    jobs = JobStore(state)
+    job = jobs.claim(UPLOAD, "me", timedelta(minutes=1))
+    assert job is not None
+    saved = jobs.save(job, state=JobState.QUEUED, options=UploadOptions(webhook=receiver.url)).record
+    damaged = saved.model_dump(mode="json") | {"schema_version": "?"} if has_options else {}
+    objects.write(state, record_name(job.id), json.dumps(damaged).encode())
+    jobs.record_outcome(outcome())
+    with webhook_receiver() as everybodys:
+        assert make(everybodys.url, origins=(receiver.url.removesuffix("/hook"),)).deliver(outcome(), now())
+        assert len(everybodys.posted) == 1
+    # Where the upload asks for, as far as that can be read.
+    assert len(receiver.posted) == has_options
 
 
 def test_who_asked_for_deepgrams_callback_gets_what_deepgram_posts(
