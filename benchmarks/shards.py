@@ -35,7 +35,7 @@ from gpu_job.transcription.shards.found import FoundInShard
 from gpu_job.transcription.shards.joined import StoredShards
 from gpu_job.vad.detector import SpeechDetector
 from infra.recordings import recording
-from shared.costs.quotes import COUNTED_X_REAL_TIME
+from shared.costs.quotes import ASSEMBLED_X_REAL_TIME
 from shared.costs.shard_plan import Shard, ShardRules, plan_shards
 from shared.options.model import NOTHING_ASKED, UploadOptions
 from shared.options.speaker_count import SpeakerCount
@@ -45,7 +45,7 @@ HOURS, SHARDS = 1.0, 2
 DAY_SECONDS = 86_400.0
 EXECUTIONS = 5
 MAX_EXTRA_CPU = 1.6
-"""Of decoding once in shards, with a warm-up of 10 min to one of 30, and counting packets once more."""
+"""Of decoding once in shards, with a warm-up of 10 min to one of 30."""
 FIFTH_WITH_ASSEMBLING = 0.25
 MAX_ASSEMBLING_SHARE = 0.2
 """Of hearing the speakers of all of it again."""
@@ -206,16 +206,17 @@ def differing_words(one: Transcript, other: Transcript) -> int:
 
 
 def makespan(x_real_time: float, executions: int) -> float:
-    """Seconds for a day, without starts: shards one after the other on each execution, then one counts the packets of
-    all of it. By the settings' figures, and with a warm-up to each first shard, whose decoding nothing hides."""
+    """Seconds for a day, without starts: shards one after the other on each execution, then one puts the transcript
+    together and renders it, as one execution does. By the settings' figures, and with a warm-up to each first shard,
+    whose decoding nothing hides."""
     decode = 4 * 500.0
     plan = plan_shards(DAY_SECONDS, 1, executions, ShardRules(2.0, 0.0)) if executions > 1 else ()
     if not plan:
-        return DAY_SECONDS / x_real_time
+        return DAY_SECONDS / x_real_time + DAY_SECONDS / ASSEMBLED_X_REAL_TIME
     rounds = -(-len(plan) // executions)
     longest = max(shard.seconds_of(DAY_SECONDS) for shard in plan)
     warm_up = PipelineOptions().warm_up_seconds / decode
-    return warm_up + rounds * longest / x_real_time + DAY_SECONDS / COUNTED_X_REAL_TIME
+    return warm_up + rounds * longest / x_real_time + DAY_SECONDS / ASSEMBLED_X_REAL_TIME
 
 
 def all_joins() -> Iterator[Measurement]:

@@ -19,7 +19,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -50,7 +50,7 @@ from gpu_job.transcription.opinions.file_opinions import FileOpinions
 from gpu_job.transcription.setup import AUDIT_THREADS, FileRequest, Pipeline, PipelineOptions
 from gpu_job.transcription.shards.fed_shard import FedShard, hears_the_same
 from gpu_job.transcription.shards.found import FoundInShard
-from gpu_job.transcription.shards.joined import NotJoinable
+from gpu_job.transcription.shards.joined import JoinedFacts, NotJoinable
 from gpu_job.transcription.shards.joined_feed import JoinedFeed
 from gpu_job.vad.detector import SpeechDetector
 from shared.costs.shard_plan import Shard
@@ -150,6 +150,8 @@ class FileTranscription:
         self._decoded_seconds = 0.0
         engines, is_cancelled = pipeline.engines, self._cancelled.is_set
         self._shard = FedShard(request, pipeline.options, self._channels)
+        self._joinable = request.shards
+        """None once that was tried."""
         self._shard_findings: Sequence[Findings] = ()
         """Of a file that is not decoded again, what its shards' audits found."""
         self._results = ChunkResults(self._channels, request.stored)
@@ -200,8 +202,8 @@ class FileTranscription:
         Raises BadMedia or DecoderFailed where nothing can be decoded, EngineFailed where no engine takes chunks or the
         transcription was cancelled, and what `arriving.wait` raises.
         """
-        if (fed_seconds := self._feed_joined(path, arriving)) is not None:
-            return fed_seconds
+        if self._feed_joined(lambda feed: feed.run(path, arriving, self._part)):
+            return 0.0
         if self.is_fed_in_part:
             try:
                 return self._feed(path, arriving)
@@ -260,15 +262,21 @@ class FileTranscription:
         self.report_if_complete()
         return seconds(audio.frames)
 
-    def _feed_joined(self, path: Path, arriving: ArrivingFile | None) -> float | None:
-        """Feed a file whose shards are done from what they found; None where it has to be decoded again: also where
+    def feed_stored(self, is_upload: Callable[[Mapping[int, int]], bool]) -> bool:
+        """Feed a file whose shards are done from what they found, where nothing more is to be read of it; False where
+        it is needed. `is_upload`: whether these are the CRC32C of parts of the upload. Raises what that raises, and
+        EngineFailed where the transcription was cancelled."""
+        return self._feed_joined(lambda feed: feed.run_stored(is_upload))
+
+    def _feed_joined(self, run: Callable[[JoinedFeed], JoinedFacts | None]) -> bool:
+        """Feed a file whose shards are done from what they found; False where it has to be decoded again: also where
         chunks of it are to be heard again because of their language, for which no shard keeps its audio."""
-        shards = self._request.shards
+        shards, self._joinable = self._joinable, None
         if shards is None or self._media is None or not hears_the_same(self._media, self._channels):
-            return None
+            return False
         if self._language.would_ask(self._request.stored.values()):
             _log.info("decoding a divided upload once more", extra={"fields": {"reason": "chunks in another language"}})
-            return None
+            return False
         audio = replace(self._pipeline.options.decoding, media=self._media)
         feed = JoinedFeed(
             shards,
@@ -282,18 +290,21 @@ class FileTranscription:
             self._raise_if_cancelled,
         )
         try:
-            facts = feed.run(path, arriving, self._part)
+            facts = run(feed)
         except NotJoinable as error:
             _log.info("decoding a divided upload once more", extra={"fields": {"reason": str(error)}})
             self._opinions.begin()
             self._audits = self._new_audits()
-            return None
+            return False
+        if facts is None:
+            self._joinable = shards
+            return False
         self._shard_findings = facts.findings
         self._language.leave()
         self._decoded_seconds = seconds(facts.frames)
         self._audits.end()
         self.report_if_complete()
-        return 0.0
+        return True
 
     def _part(self, shard: Shard, listener: TranscriptionListener) -> FileTranscription:
         """One of its shards, which is heard again."""

@@ -12,6 +12,7 @@ from typing import Self
 import google_crc32c
 
 from gpu_job.fetch.arrival import PART_BYTES, POLL_SECONDS, ArrivalMap
+from gpu_job.fetch.part_checksums import whole_checksum
 
 CONNECTIONS = 2
 """Requests at once: one transfers while the other waits for its answer. Four uploads have eight of the storage client's
@@ -54,10 +55,10 @@ class ArrivingFile:
         self._on_end = on_end
         self._on_demand = on_demand
         self._map = ArrivalMap.create(self.map_path, size)
-        self._taken, self._present = bytearray(self._map.parts), bytearray(self._map.parts)
+        self._taken = bytearray(self._map.parts)
         self._lock = threading.Lock()
         self._checksum_lock = threading.Lock()
-        self._checked_parts, self._crc = 0, 0
+        self._checksums: dict[int, int] = {}
         self._is_ending, self._ended = False, threading.Event()
         self._error: BaseException | None = None
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -83,6 +84,11 @@ class ArrivingFile:
     def fetch_all(self) -> None:
         """From now on fetch what nobody has wanted, too."""
         self._on_demand = False
+
+    def checksums(self) -> dict[int, int]:
+        """The CRC32C of each part that is there."""
+        with self._checksum_lock:
+            return dict(self._checksums)
 
     def wait_unless(self, is_over: Callable[[], bool]) -> bool:
         """The same, for somebody who may lose his interest meanwhile; False as soon as he has."""
@@ -142,23 +148,24 @@ class ArrivingFile:
             written = os.pwrite(self._descriptor, view, start)
             view, start = view[written:], start + written
         self._map.add(part)
-        self._present[part] = 1
+        checksum = self._read_back(part)
         with self._checksum_lock:
-            self._advance_checksum()
+            self._checksums[part] = checksum
+            if len(self._checksums) < self._map.parts:
+                return
+            crc = whole_checksum([self._checksums[number] for number in range(self._map.parts)], self._size)
+        self._check(crc)
+        self._end(None)
 
-    def _advance_checksum(self) -> None:
-        """Over what is there without a hole, as it stands on the disk; at the end it is checked."""
-        while self._checked_parts < self._map.parts and self._present[self._checked_parts]:
-            at = self._checked_parts * PART_BYTES
-            end = min(self._size, at + PART_BYTES)
-            while at < end:
-                block = os.pread(self._descriptor, min(_CHECKSUM_BYTES, end - at), at)
-                self._crc = google_crc32c.extend(self._crc, block)
-                at += len(block)
-            self._checked_parts += 1
-            if self._checked_parts == self._map.parts:
-                self._check(self._crc)
-                self._end(None)
+    def _read_back(self, part: int) -> int:
+        """The CRC32C of a part as it stands on the disk."""
+        at, crc = part * PART_BYTES, 0
+        end = min(self._size, at + PART_BYTES)
+        while at < end:
+            block = os.pread(self._descriptor, min(_CHECKSUM_BYTES, end - at), at)
+            crc = google_crc32c.extend(crc, block)
+            at += len(block)
+        return crc
 
     def _end(self, error: BaseException | None) -> None:
         with self._lock:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import google_crc32c
 from google.api_core.exceptions import GoogleAPICallError, RequestRangeNotSatisfiable
-from google.cloud.storage import Client
+from google.cloud.storage import Blob, Client
 from google.cloud.storage.exceptions import DataCorruption
 
 from gpu_job.fetch.arrival import PART_BYTES
 from gpu_job.fetch.arriving_file import ArrivingFile
+from gpu_job.fetch.part_checksums import parts_of, whole_checksum
 from shared import gzip_content
 from shared.errors import BadMedia, Rejected
 from shared.media import Upload
@@ -62,6 +63,29 @@ def begin_fetch(
     return None
 
 
+def consists_of(client: Client, upload: Upload, size: int, parts: Mapping[int, int], timeout: float) -> bool:
+    """Whether these are the CRC32C of parts of an upload, by that of the whole.
+
+    `size`: of its content, in bytes. `parts`: by number; the others are read now, and not kept. False also where Cloud
+    Storage has no CRC32C of the object. Raises as `begin_fetch` does.
+    """
+    stored = _StoredObject(client, upload, timeout)
+    checksums = [
+        parts[number] if number in parts else google_crc32c.value(stored.read(*_ends(number)))
+        for number in range(parts_of(size))
+    ]
+    return stored.crc32c() == _encoded(whole_checksum(checksums, size))
+
+
+def _ends(part: int) -> tuple[int, int]:
+    return part * PART_BYTES, (part + 1) * PART_BYTES
+
+
+def _encoded(crc: int) -> str:
+    """As Cloud Storage states it."""
+    return base64.b64encode(crc.to_bytes(4, "big")).decode()
+
+
 class _StoredObject:
     """One generation of an object."""
 
@@ -75,8 +99,7 @@ class _StoredObject:
 
     def read(self, start: int, end: int) -> bytes:
         """The bytes [start, end), as they are stored; fewer at the object's end."""
-        # A blob of its own: each answer's headers are kept in it.
-        blob = self._client.bucket(self._upload.bucket).blob(self._upload.name, generation=self._upload.generation)
+        blob = self._blob()
         try:
             # Raw: content that says it is gzip would otherwise be unpacked on the way, to any size.
             data = blob.download_as_bytes(
@@ -103,10 +126,26 @@ class _StoredObject:
 
     def check(self, crc: int) -> None:
         """Raises DataCorruption where the object has another CRC32C."""
-        if self._crc32c is None and crc:
-            blob = self._client.bucket(self._upload.bucket).blob(self._upload.name, generation=self._upload.generation)
-            blob.reload(timeout=self._timeout)
+        stated = self._crc32c if self._crc32c is not None or not crc else self.crc32c()
+        found = _encoded(crc)
+        if stated is not None and found != stated:
+            raise DataCorruption(None, f"What arrived has the CRC32C {found}, and the object {stated}.")
+
+    def crc32c(self) -> str | None:
+        """As the object states it; None where it states none."""
+        if self._crc32c is None:
+            blob = self._blob()
+            try:
+                blob.reload(timeout=self._timeout)
+            except GoogleAPICallError as error:
+                if (refusal := refusal_of(error)) is not None:
+                    raise refusal from error
+                raise
             self._crc32c = blob.crc32c
-        found = base64.b64encode(crc.to_bytes(4, "big")).decode()
-        if self._crc32c is not None and found != self._crc32c:
-            raise DataCorruption(None, f"What arrived has the CRC32C {found}, and the object {self._crc32c}.")
+        return self._crc32c
+
+    def _blob(self) -> Blob:
+        """One of its own: each answer's headers are kept in it."""
+        upload = self._upload
+        blob: Blob = self._client.bucket(upload.bucket).blob(upload.name, generation=upload.generation)
+        return blob

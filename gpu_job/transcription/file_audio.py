@@ -63,6 +63,8 @@ class FileAudio:
         self._counter: PacketCounter | None = None
         self.packets: CountedPart | None = None
         """Those of the shard, once all has ended; None: they were not counted, or cannot be in parts."""
+        self.checksums: dict[int, int] = {}
+        """Of the file's parts that were fetched by then, where it was fetched in parts."""
         self.heard = HeardSound()
         """Where samples arrived, in frames from `begin` on; once no more blocks are taken."""
         borders = [] if shard is None else [second for second in (shard.start, shard.end) if second is not None]
@@ -131,6 +133,8 @@ class FileAudio:
             while not self._counter.wait(ARRIVAL_POLL_SECONDS):
                 self._check()
             self.packets = self._counter.counted
+        if arriving is not None:
+            self.checksums = arriving.checksums()
 
     def _decoded(self, path: Path, arriving: ArrivingFile | None) -> Generator[NDArray[np.float32]]:
         options = replace(

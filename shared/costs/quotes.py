@@ -26,9 +26,9 @@ from shared.media import Media
 BYTES_PER_SECOND_SENT = 32_000
 """Of audio that a job sends to Deepgram: WAV, 16 kHz, 16 bits."""
 
-COUNTED_X_REAL_TIME = 5_000.0
-"""How fast a file's packets are counted, on one core: 0.70 CPU s an hour of Ogg Opus, whose packets are among the
-shortest (docs/benchmarks.md)."""
+ASSEMBLED_X_REAL_TIME = 6_500.0
+"""How fast the words of a divided upload are put together and its results rendered, each on one core: 13 CPU s a day of
+150 words a minute (docs/benchmarks.md)."""
 
 ONE_EXECUTION = LaunchRules(max_executions=1, drain_seconds=math.inf)
 
@@ -188,7 +188,7 @@ def _divided(request: TranscriptionRequest, pricing: PricingContext, queue: Queu
     """Parakeet in shards, as `plan_shards` divides the upload; None where it is one piece.
 
     Each execution does its part of the shards, one after the other, and hears who speaks in them; then one puts the
-    transcript together, for which nobody else works: it counts the file's packets, and makes the redacted recording. A
+    transcript together, for which nobody else works: it renders the results, and makes the redacted recording. A
     speaker model that needs the whole recording hears it there, decoded once more.
     """
     media = request.media
@@ -207,7 +207,7 @@ def _divided(request: TranscriptionRequest, pricing: PricingContext, queue: Queu
     behind_batches = max(0.0, _speakers_seconds(request, pricing) - transcribing) if in_shards else 0.0
     busy = transcribing + behind_batches
     hearing_whole = _hearing_whole_seconds(request, pricing)
-    assembling = media.duration_seconds / COUNTED_X_REAL_TIME + _redacting_seconds(request, pricing)
+    assembling = media.duration_seconds / ASSEMBLED_X_REAL_TIME + _redacting_seconds(request, pricing)
     seconds = {Phase.TRANSCRIPTION: transcribing + assembling}
     starting = at_once - (1 if queue.running else 0)  # some run by then, or are started for it
     if starting:

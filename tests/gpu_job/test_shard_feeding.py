@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 import pytest
 
@@ -281,6 +282,71 @@ def test_what_shards_found_is_joined_without_decoding_and_is_the_whole_recording
         assert not joined.is_unjoinable
         assert_same(joined, divided.whole)
     assert {gap.reason for gap in joined.findings()[0].gaps} == {NO_WORDS_REASON}
+
+
+def read_in_parts(shards: StoredShards, data: bytes, changed: Mapping[int, int] | None = None) -> StoredShards:
+    """The same, of a file that was fetched part by part. `changed`: CRC32C that the second shard has instead."""
+    parts = {number: google_crc32c.value(data[at : at + PART_BYTES]) for number, at in numbered_parts(data)}
+    read = {0: {0: parts[0]}, 1: {**parts, **(changed or {})}, 2: {part: parts[part] for part in list(parts)[1:]}}
+    facts = {number: replace(one, checksums=tuple(read[number].items())) for number, one in shards.facts.items()}
+    return replace(shards, facts=facts)
+
+
+def numbered_parts(data: bytes) -> Iterator[tuple[int, int]]:
+    return ((at // PART_BYTES, at) for at in range(0, len(data), PART_BYTES))
+
+
+def test_a_file_whose_shards_found_everything_is_not_read_again(
+    auditing: Pipeline, short_lecture: Path, divided: Divided
+) -> None:
+    data = short_lecture.read_bytes()
+    shards = read_in_parts(divided.shards, data)
+    uncounted = replace(shards, facts={**shards.facts, 1: replace(shards.facts[1], packets=None)})
+    without_one = replace(shards, facts={0: shards.facts[0], 2: shards.facts[2]})
+    of_whole = {number: google_crc32c.value(data[at : at + PART_BYTES]) for number, at in numbered_parts(data)}
+    for left, is_right, is_fed in (
+        (shards, True, True),
+        (shards, False, False),
+        (divided.shards, True, False),
+        (uncounted, True, False),
+        (without_one, True, False),
+    ):
+        asked: list[Mapping[int, int]] = []
+        listener = BlockingListener()
+        request = FileRequest(inspected(short_lecture), stored=divided.results, shards=left)
+        file = FileTranscription(auditing, "job", listener, request)
+        assert file.feed_stored(lambda parts, asked=asked, answer=is_right: asked.append(parts) or answer) == is_fed  # type: ignore[misc]
+        assert asked == ([of_whole] if left is shards else [])
+        if not is_fed:
+            file.feed(short_lecture)
+        listener.wait(auditing.engines, PATIENCE)
+        assert file.decode_pace.audio_seconds == 0
+        assert_same(file, divided.whole)
+
+
+def test_a_shard_that_read_other_bytes_than_the_uploads_says_nothing(
+    auditing: Pipeline, short_lecture: Path, divided: Divided, tmp_path: Path
+) -> None:
+    data = short_lecture.read_bytes()
+    # Where two shards read different bytes; and where they agree, and whoever assembles reads others.
+    alone = next(reversed([number for number, _ in numbered_parts(data)]))
+    contradicting = read_in_parts(divided.shards, data, {0: 1})
+    first = {number: replace(one, checksums=((alone, 1),)) for number, one in divided.shards.facts.items()}
+    for left, asks in ((contradicting, 0), (replace(divided.shards, facts=first), 1)):
+        asked: list[Mapping[int, int]] = []
+        listener = BlockingListener()
+        request = FileRequest(inspected(short_lecture), stored=divided.results, shards=left)
+        file = FileTranscription(auditing, "job", listener, request)
+        assert not file.feed_stored(lambda parts, asked=asked: asked.append(parts) is not None)  # type: ignore[misc]
+        assert len(asked) == asks
+        content = GatedContent(data)
+        with ArrivingFile(
+            tmp_path / "upload", len(data), data[:PART_BYTES], content.read, lambda crc: None
+        ) as arriving:
+            file.feed(arriving.path, arriving)
+            listener.wait(auditing.engines, PATIENCE)
+        assert file.decode_pace.audio_seconds == pytest.approx(100, abs=1)
+        assert_same(file, divided.whole)
 
 
 @pytest.fixture(scope="module")
@@ -568,6 +634,9 @@ def test_only_a_shards_part_of_the_file_is_fetched(hearing: Pipeline, lecture: P
     assert placed(file) == placed(fed(hearing, lecture, shard=shard))
     assert len(content.requested) == len(set(content.requested)) < 0.9 * parts
     assert parts - 1 not in content.requested
+    assert (found := file.shard_facts()) is not None
+    fetched = {part: content.data[part * PART_BYTES : (part + 1) * PART_BYTES] for part in {0, *content.requested}}
+    assert found.facts.checksums == tuple((part, google_crc32c.value(fetched[part])) for part in sorted(fetched))
 
 
 def test_a_part_that_cannot_be_fetched_is_no_end_of_the_file(hearing: Pipeline, lecture: Path, tmp_path: Path) -> None:

@@ -68,6 +68,9 @@ class ShardFacts:
     """`digest_of` the audio that another engine may hear; None: none is kept."""
     packets: CountedPart | None = None
     """That begin in its range, as of `counted_together`; None: they were not counted, or cannot be in parts."""
+    checksums: tuple[tuple[int, int], ...] = ()
+    """The file's parts that were fetched for it, by number, as of `ArrivingFile.checksums`; empty where it was not
+    fetched in parts."""
 
 
 def digest_of(stored: bytes) -> str:

@@ -101,7 +101,9 @@ class FedShard:
         if self._recorder is None:
             return
         frames = None if is_left else audio.position
-        self._recorder.fed(audio.begin, frames, audible, loudness, audio.heard, audio.mixes, audio.packets)
+        self._recorder.fed(
+            audio.begin, frames, audible, loudness, audio.heard, audio.mixes, audio.packets, audio.checksums
+        )
         if audio.lost_frames:
             self.lose()
 

@@ -61,6 +61,8 @@ class JoinedFacts:
     findings: tuple[Findings, ...]
     packets: PacketTimes | None
     """None where shards have not counted all of them."""
+    checksums: Mapping[int, int]
+    """Of the file's parts that shards read; of some where each read some, else empty."""
 
 
 def joined(shards: Sequence[ShardFacts], channels: int) -> JoinedFacts:
@@ -85,7 +87,16 @@ def joined(shards: Sequence[ShardFacts], channels: int) -> JoinedFacts:
         _touching((found for one in shards for found in one.heard), 1),
         tuple(merged_findings(one.findings[channel] for one in shards) for channel in range(channels)),
         counted_together([one.packets for one in shards]),
+        _checksums(shards),
     )
+
+
+def _checksums(shards: Sequence[ShardFacts]) -> dict[int, int]:
+    checksums: dict[int, int] = {}
+    for part, checksum in (each for one in shards for each in one.checksums):
+        if checksums.setdefault(part, checksum) != checksum:
+            raise NotJoinable(f"shards read different bytes in part {part} of the file")
+    return checksums if all(one.checksums for one in shards) else {}
 
 
 def _has(one: ShardFacts, channel: int) -> bool:

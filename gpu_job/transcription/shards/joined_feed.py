@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -99,21 +99,48 @@ class JoinedFeed:
         Raises NotJoinable, after which the audits are of no use and the results are as before, but that those of shards
         that were heard again count for the decoding of the whole file; and what `arriving.wait` raises.
         """
+        self._look()
+        shards = [
+            self._usable(shard) or self._found_again(shard, part_of, path, arriving) for shard in self._stored.plan
+        ]
+        facts = joined(shards, self._channels)
+        options = replace(self._audio, arrival=None if arriving is None else arriving.map_path)
+        self._compare(facts, facts.packets or self._counted(path, options))
+        while arriving is not None and not arriving.wait(ARRIVAL_POLL_SECONDS):
+            self._check()
+        own = {} if arriving is None else arriving.checksums()
+        if any(own.get(part, checksum) != checksum for part, checksum in facts.checksums.items()):
+            raise NotJoinable("a shard read other bytes than the upload's")
+        self._feed(shards, facts)
+        return facts
+
+    def run_stored(self, is_upload: Callable[[Mapping[int, int]], bool]) -> JoinedFacts | None:
+        """The same without the file; None where it is needed, and nothing was fed. `is_upload`: whether these are the
+        CRC32C of parts of the upload."""
+        self._look()
+        usable = [self._usable(shard) for shard in self._stored.plan]
+        shards = [one for one in usable if one is not None]
+        if len(shards) < len(usable):
+            return None
+        facts = joined(shards, self._channels)
+        if facts.packets is None or not facts.checksums:
+            return None
+        self._compare(facts, facts.packets)
+        if not is_upload(facts.checksums):
+            return None
+        self._feed(shards, facts)
+        return facts
+
+    def _look(self) -> None:
+        """Raises NotJoinable before another shard is decoded in vain."""
         if unjoinable := next((shard for shard in self._stored.plan if shard in self._stored.unjoinable), None):
-            # Before another one is decoded in vain.
             raise NotJoinable(f"the shard at {unjoinable.start} s says nothing of the file")
         if self._speakers.are_told_apart and not any(one.speakers for one in self._stored.facts.values()):
             raise NotJoinable("no shard heard who speaks")
         if self._opinions.are_asked and not any(one.opinions for one in self._stored.facts.values()):
             raise NotJoinable("no shard kept audio for second opinions")
-        options = replace(self._audio, arrival=None if arriving is None else arriving.map_path)
-        shards = [
-            self._usable(shard) or self._found_again(shard, part_of, path, arriving) for shard in self._stored.plan
-        ]
-        facts = joined(shards, self._channels)
-        self._compare(facts, facts.packets or self._counted(path, options))
-        while arriving is not None and not arriving.wait(ARRIVAL_POLL_SECONDS):
-            self._check()
+
+    def _feed(self, shards: list[ShardFacts], facts: JoinedFacts) -> None:
         results = [self._result(place) for place in facts.places]
         self._join_speakers(shards, facts.frames)
         self._join_opinions(shards)
@@ -121,7 +148,6 @@ class JoinedFeed:
         for result in results:
             self._results.take(result)
         self._results.end(facts.frames, facts.audible, facts.loudness)
-        return facts
 
     def _usable(self, shard: Shard) -> ShardFacts | None:
         facts = self._stored.usable(shard)

@@ -46,6 +46,7 @@ class ShardRecorder:
         self._heard: tuple[tuple[int, int], ...] = ()
         self._mixes: Mapping[int, str] = {}
         self._packets: CountedPart | None = None
+        self._checksums: Mapping[int, int] = {}
 
     @property
     def has_begun(self) -> bool:
@@ -83,10 +84,12 @@ class ShardRecorder:
         heard: HeardSound,
         mixes: Mapping[int, str],
         packets: CountedPart | None = None,
+        checksums: Mapping[int, int] | None = None,
     ) -> None:
-        """All is cut. `begin`: the frame from which on the file was decoded, and the others are counted. `frames`:
-        and `packets` as of ShardFacts. `mixes`: state of the mix by frame of the upload."""
+        """All is cut. `begin`: the frame from which on the file was decoded, and the others are counted. `frames`,
+        `packets` and `checksums` as of ShardFacts. `mixes`: state of the mix by frame of the upload."""
         self._frames, self._mixes, self._packets = frames, mixes, packets
+        self._checksums = checksums or {}
 
         def own(ranges: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
             return within([(begin + start, begin + stop) for start, stop in ranges], self._first, self._end)
@@ -115,6 +118,7 @@ class ShardRecorder:
             self._heard,
             tuple(findings),
             packets=self._packets,
+            checksums=tuple(sorted(self._checksums.items())),
         )
 
     def edges(self) -> list[EdgeChunk]:

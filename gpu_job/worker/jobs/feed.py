@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from opentelemetry.context import get_current
 from opentelemetry.trace import StatusCode
 
 from gpu_job.audio.decoder_process.child import DecoderFailed
-from gpu_job.fetch.upload import begin_fetch
+from gpu_job.fetch.upload import begin_fetch, consists_of
 from gpu_job.worker.jobs.running_job import RunningJob
 from shared.errors import BadMedia
 from shared.telemetry import tracing
@@ -23,10 +24,17 @@ def feed(
     """Submit every chunk of the job's upload. `scratch`: the folder that it is fetched into; None: the system's.
 
     A large one is decoded while it is fetched; nothing is believed of it, nor kept for another attempt, before it was
-    fetched to its end and has its checksum. Of one that a shard is fed a part of, only that is fetched.
+    fetched to its end and has its checksum. Of one that a shard is fed a part of, only that is fetched; of one whose
+    shards found all that there is to know, nothing but what none of them fetched, for the checksum.
     Raises Rejected, UploadNotReadable, BadMedia, EngineFailed, or the error of a service that may answer another time.
     """
     size, in_part = job.media.size_bytes, job.transcription.is_fed_in_part
+
+    def is_upload(parts: Mapping[int, int]) -> bool:
+        return consists_of(client, job.upload, size, parts, fetch_timeout_seconds)
+
+    if job.transcription.feed_stored(is_upload):
+        return
     with tempfile.TemporaryDirectory(prefix="dropscribe-", dir=scratch) as folder:
         path = Path(folder) / "upload"
         fetching = tracing.start_span("fetch", get_current(), size_bytes=size)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,16 @@ import pytest
 from gpu_job.asr.tokens import Token
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
+from gpu_job.audit.findings import Findings
+from gpu_job.fetch.arrival import PART_BYTES
+from gpu_job.transcription.shards.facts import ShardFacts
+from gpu_job.transcription.shards.recorder import ShardRecorder
 from gpu_job.worker.billing.bills import Billing, UnbilledTime
 from gpu_job.worker.checkpoints import Checkpoints
 from gpu_job.worker.jobs.claim import NOTHING_TO_DO, claim
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
+from infra.recordings import recording
 from shared.clock import now
 from shared.costs.shard_plan import Shard, shard_work_id
 from shared.enums import Engine, Outcome
@@ -34,6 +40,7 @@ from shared.state.ledger_entry import EntryState, month_of
 from tests.support.fixed_word_worker import AUDIO, FixedWordRecognizer, fixed_word_services, item_of, queued, worker
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import PROJECT, STATE, WORK_TOPIC, LoopbackCloud
+from tests.support.sounds import make
 from tests.support.stored_transcript import content, stored_transcript
 from tests.support.waiting import PATIENCE
 from tests.support.worker_services import as_task, running_job
@@ -147,6 +154,36 @@ def test_shards_become_the_transcript_of_one_piece_and_nothing_is_transcribed_tw
     assert [shard_record(services, job, shard.number).attempts for shard in SHARDS] == [1, 1, 1]
     assert_clean(cloud, services, job)
     assert cloud.work_items() == []
+
+
+def test_who_assembles_reads_nothing_of_an_upload_that_shards_read(
+    cloud: LoopbackCloud, services: ListenerServices, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = ("-ar", "96000", "-ac", "2", "-c:a", "pcm_s32le")
+    large = make(tmp_path / "large.wav", "-i", str(recording("call.opus").path), *options).read_bytes()
+    assert PART_BYTES < len(large) < 2 * PART_BYTES
+    of_whole = queued(cloud, services, "whole.wav", audio=large)
+    assert run(cloud, services)
+    assert outcome_of(cloud, of_whole).outcome is Outcome.COMPLETED
+    for change, again in (("", 0), ("checksums", 1), ("packets", 1)):
+        job = divided(cloud, services, f"{change}.wav", large)
+        before = cloud.storage_server.ranges.count(f"bytes=0-{PART_BYTES - 1}")
+        with caplog.at_level(logging.INFO), pytest.MonkeyPatch.context() as patch:
+            if change:  # as of an older version
+                kept = ShardRecorder.facts
+                nothing = {"checksums": (), "packets": None}[change]
+
+                def older(self: ShardRecorder, found: Sequence[Findings]) -> ShardFacts | None:
+                    facts = kept(self, found)  # noqa: B023
+                    return facts and replace(facts, **{change: nothing})  # noqa: B023
+
+                patch.setattr(ShardRecorder, "facts", older)
+            assert run(cloud, services)
+        assert not [record.message for record in caplog.records if "decoding" in record.message]
+        assert cloud.storage_server.ranges.count(f"bytes=0-{PART_BYTES - 1}") == before + len(SHARDS) + again
+        assert outcome_of(cloud, job).outcome is Outcome.COMPLETED
+        assert content(cloud, job) == content(cloud, of_whole)
+        assert_clean(cloud, services, job)
 
 
 def test_speakers_are_heard_in_shards_and_what_was_heard_goes_with_the_parts(

@@ -14,7 +14,13 @@ from shared.costs.gathering import GatherRules, Queue
 from shared.costs.launch_plan import LaunchRules
 from shared.costs.prices import CloudRunPrices, CloudStoragePrices, JobShape, Price, PriceBook, UnknownPrice
 from shared.costs.quote import Limit, Quote
-from shared.costs.quotes import PricingContext, TranscriptionRequest, deepgram_share, quotes_for
+from shared.costs.quotes import (
+    ASSEMBLED_X_REAL_TIME,
+    PricingContext,
+    TranscriptionRequest,
+    deepgram_share,
+    quotes_for,
+)
 from shared.costs.shard_plan import ShardRules
 from shared.costs.speeds import DeviceSpeed, Speeds, UnknownDevice
 from shared.enums import Method
@@ -184,26 +190,27 @@ def test_longer_audio_costs_and_takes_more(seconds: float, factor: float, waitin
         assert long.completion_seconds > short.completion_seconds
 
 
+ASSEMBLING = 10_000 / ASSEMBLED_X_REAL_TIME
 IN_SHARDS = replace(PRICING, launches=LaunchRules(max_executions=4, drain_seconds=50.0), shards=ShardRules(0.5, 0.5))
 
 
 def test_a_divided_upload_is_done_by_several_executions_and_put_together_by_one() -> None:
-    """8 shards of 1,250 s: four executions do two each in 25 s, and counting its packets takes another 2 s."""
+    """8 shards of 1,250 s: four executions do two each in 25 s; then one assembles and renders."""
     made = quote(Method.PARAKEET, order(10_000), IN_SHARDS)
     assert (made.shards, made.executions) == (8, 4)
     assert made.label == "parakeet on the GPU (8 shards, 4 at once)"
-    assert made.completion_seconds == pytest.approx(30 + 25 + 2)
-    assert made.bill.usd == pytest.approx((4 * (30 + 5) + 100 + 2) * USD_PER_SECOND)
+    assert made.completion_seconds == pytest.approx(30 + 25 + ASSEMBLING)
+    assert made.bill.usd == pytest.approx((4 * (30 + 5) + 100 + ASSEMBLING) * USD_PER_SECOND)
     # One runs, behind 1,000 s of audio.
     behind = quote(Method.PARAKEET, order(10_000), IN_SHARDS, Queue(running=True, waiting_seconds=1000.0))
-    assert behind.completion_seconds == pytest.approx(10 + 25 + 2)
-    assert behind.bill.usd == pytest.approx((3 * (30 + 5) + 100 + 2) * USD_PER_SECOND)
+    assert behind.completion_seconds == pytest.approx(10 + 25 + ASSEMBLING)
+    assert behind.bill.usd == pytest.approx((3 * (30 + 5) + 100 + ASSEMBLING) * USD_PER_SECOND)
     # What another engine is to hear is kept in shards.
     for asked in (replace(order(10_000), second_opinion_usd=0.1), replace(order(10_000), deepgram_may_complete=True)):
-        assert quote(Method.PARAKEET, asked, IN_SHARDS).completion_seconds == pytest.approx(30 + 25 + 2)
+        assert quote(Method.PARAKEET, asked, IN_SHARDS).completion_seconds == pytest.approx(30 + 25 + ASSEMBLING)
     # A redacted recording is one execution's: all of it is decoded, then transcribed once more.
     again = quote(Method.PARAKEET, replace(order(10_000), redacted_audio=True), IN_SHARDS)
-    assert again.completion_seconds == pytest.approx(30 + 25 + 2 + 100 + 25)
+    assert again.completion_seconds == pytest.approx(30 + 25 + ASSEMBLING + 100 + 25)
 
 
 def test_a_deadline_that_one_execution_would_miss_is_met_by_shards() -> None:
@@ -215,7 +222,7 @@ def test_no_more_executions_are_quoted_than_would_be_started() -> None:
     patient = replace(IN_SHARDS, launches=LaunchRules(max_executions=4, drain_seconds=600.0))
     made = quote(Method.PARAKEET, order(10_000), patient)
     assert (made.shards, made.executions) == (8, 1)
-    assert made.completion_seconds == pytest.approx(30 + 100 + 2)
+    assert made.completion_seconds == pytest.approx(30 + 100 + ASSEMBLING)
 
 
 @pytest.mark.parametrize("pricing", [PRICING, replace(IN_SHARDS, launches=LaunchRules(1, 50.0))])
@@ -257,7 +264,7 @@ def test_a_divided_uploads_speakers_are_heard_in_its_shards() -> None:
     """10,000 s are heard in 167 s, longer than they are transcribed: on four executions in 42 s."""
     plain, asked = order(10_000), asks_for_speakers(order(10_000))
     made = quote(Method.PARAKEET, asked, IN_SHARDS)
-    assert made.completion_seconds == pytest.approx(30 + 10_000 / 60 / 4 + 2)
+    assert made.completion_seconds == pytest.approx(30 + 10_000 / 60 / 4 + ASSEMBLING)
     more_seconds = 10_000 / 60 - 100
     more_usd = made.bill.usd - quote(Method.PARAKEET, plain, IN_SHARDS).bill.usd
     assert more_usd == pytest.approx(more_seconds * USD_PER_SECOND)
@@ -268,7 +275,7 @@ def test_a_model_that_needs_the_whole_recording_hears_it_when_its_shards_are_don
     plain, asked = order(10_000), replace(asks_for_speakers(order(10_000)), speakers_need_the_whole=True)
     made = quote(Method.PARAKEET, asked, IN_SHARDS)
     assert made.executions == 4
-    assert made.completion_seconds == pytest.approx(30 + 25 + 2 + 10_000 / 60)
+    assert made.completion_seconds == pytest.approx(30 + 25 + ASSEMBLING + 10_000 / 60)
     assert speakers_usd(made) == pytest.approx(10_000 / 60 * USD_PER_SECOND)
     assert made.bill.usd - quote(Method.PARAKEET, plain, IN_SHARDS).bill.usd == pytest.approx(speakers_usd(made))
     # Nothing is started for what one execution hears.
@@ -277,7 +284,7 @@ def test_a_model_that_needs_the_whole_recording_hears_it_when_its_shards_are_don
     assert [quote(Method.PARAKEET, what, patient).executions for what in (plain, asked, in_shards)] == [2, 2, 3]
     # As fast as it is decoded, at most.
     swift = replace(IN_SHARDS, speeds=replace(SPEEDS, devices={"l4": DeviceSpeed(30.0, 100.0, 10_000.0)}))
-    assert quote(Method.PARAKEET, asked, swift).completion_seconds == pytest.approx(30 + 25 + 2 + 10_000 / 400)
+    assert quote(Method.PARAKEET, asked, swift).completion_seconds == pytest.approx(30 + 25 + ASSEMBLING + 10_000 / 400)
     # In one piece it is heard beside transcription by any model.
     assert quote(Method.PARAKEET, asked) == quote(Method.PARAKEET, asks_for_speakers(plain))
 
