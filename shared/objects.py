@@ -113,10 +113,36 @@ def replace(
     return Versioned(data, int(blob.generation))
 
 
-def write(bucket: Bucket, name: str, data: bytes, *, deadline_seconds: float | None = None) -> None:
+def write(
+    bucket: Bucket,
+    name: str,
+    data: bytes,
+    *,
+    metadata: Mapping[str, str] | None = None,
+    deadline_seconds: float | None = None,
+) -> None:
     """Write the object, whatever stands there: for what only one process writes."""
     blob = bucket.blob(name)
+    if metadata:
+        blob.metadata = dict(metadata)
     blob.upload_from_string(data, content_type="application/json", **_within(deadline_seconds))
+
+
+def write_and_delete(bucket: Bucket, name: str, metadata: Mapping[str, str], source: str) -> bool:
+    """Write the object, whatever stands there, and delete another one, with one call. It has the other one's content,
+    and of the metadata those given. False, and without effect, where there is no other one.
+
+    Where Cloud Storage answers that it failed, none of it may have happened, or all, or the object is there and the
+    other one, too: it is to be done again.
+    """
+    blob = bucket.blob(name)
+    blob.metadata, blob.content_type = dict(metadata), "application/json"
+    try:
+        # Done twice it is the same, so the client may repeat it: an answer that was lost makes it False.
+        blob.compose([bucket.blob(source)], delete_source_objects=True, retry=DEFAULT_RETRY)
+    except NotFound:
+        return False
+    return True
 
 
 def exists(bucket: Bucket, name: str, *, deadline_seconds: float | None = None) -> bool:

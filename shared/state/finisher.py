@@ -5,10 +5,10 @@
     2  state    jobs/<job>/outcome.json                     the reconciler, or the item's next worker, publishes it
     3  results  receipt.json                                the same
     4  Pub/Sub  the terminal message                        the same: it is sent again, with the same event_id
-    5  state    ledger/<month>/<day>/<job>: the bill        the same
-    6  state    health/gpu.json: the GPU works              the same
-    7  state    jobs/<job>/parts/ is emptied, unless failed the same
-    8  state    open/<job>.json is deleted                  nothing is left to do
+    5  state    health/gpu.json: the GPU works              the same
+    6  state    jobs/<job>/parts/ is emptied, unless failed the same
+    7  state    ledger/<month>/<day>/<job>: the bill; the   nothing is left to do
+                same call deletes open/<job>.json
 
 `Finisher.finish` takes all steps, `Finisher.publish` those behind the outcome. Steps 1 to 3 write only what is not
 there yet, so a job may be finished twice, by several processes at once: the first transcript and outcome stand. A
@@ -40,6 +40,7 @@ from shared.state.gpu_breaker import Breaker
 from shared.state.job_metrics import JobMetrics
 from shared.state.job_result import JobResult, completed, keeps_parts
 from shared.state.jobs.first_transcript import FirstTranscript
+from shared.state.jobs.object_names import marker_name
 from shared.state.jobs.record import JobRecord
 from shared.state.jobs.shards import close_shards
 from shared.state.jobs.store import JobStore
@@ -143,7 +144,7 @@ class Finisher:
             outcome = self._jobs.record_outcome(message, replaces)  # step 2
         # With our own outcome nobody can have closed the job before.
         if outcome == message or self._jobs.markers.is_open(outcome.job_id, outcome.run):
-            self._publish(outcome, transcript, has_parts)
+            self._publish(outcome, transcript, has_parts, is_again=False)
         else:
             self._delete_parts(outcome)  # what this attempt left behind the last step of another's
         return outcome
@@ -176,24 +177,29 @@ class Finisher:
 
     def publish(self, outcome: TerminalMessage) -> None:
         """Publish an outcome whose finisher died before the job was closed."""
-        self._publish(outcome, None, lambda: True)
+        self._publish(outcome, None, lambda: True, is_again=True)
 
-    def _publish(self, outcome: TerminalMessage, transcript: Transcript | None, has_parts: Callable[[], bool]) -> None:
-        """`transcript`: as it is stored; None where there is none, or it must be read."""
+    def _publish(
+        self, outcome: TerminalMessage, transcript: Transcript | None, has_parts: Callable[[], bool], *, is_again: bool
+    ) -> None:
+        """`transcript`: as it is stored; None where there is none, or it must be read. `is_again`: somebody else may
+        have done all of it but the last step."""
         if outcome.coverage is not None and transcript is None:
             transcript = self._files.stored_transcript(outcome.upload, outcome.run)
         self._files.store_receipt(_receipt(outcome, transcript))  # step 3
         self._send(outcome)  # step 4
         if self._events is not None:
             self._events.publish(lambda: progress_of_outcome(outcome))
+        if _gpu_worked(outcome):
+            self._gpu.record_success(outcome.job_id)  # step 5
+        if has_parts() or outcome.run > 1:  # a run before may have failed with another model
+            self._delete_parts(outcome)  # step 6
         # Behind the message: an error of the ledger must not hold an outcome back (docs/decisions/032).
         entry = billed(outcome)
-        self._ledger.book(entry)  # step 5
-        if _gpu_worked(outcome):
-            self._gpu.record_success(outcome.job_id)  # step 6
-        if has_parts() or outcome.run > 1:  # a run before may have failed with another model
-            self._delete_parts(outcome)  # step 7
-        self._jobs.markers.close(outcome.job_id, outcome.run)  # step 8
+        self._ledger.book(entry, closes=marker_name(outcome.job_id, outcome.run))  # step 7
+        if is_again:
+            # Were the marker to outlive its call, each tick would publish once more.
+            self._jobs.markers.close(outcome.job_id, outcome.run)
         metrics = JobMetrics.of(outcome, entry.fallbacks)
         metrics.count(outcome.bill)
         _log.info("job ended", extra={"fields": metrics.fields()})

@@ -1,8 +1,8 @@
 """The ledger: what each job of a month cost, or may cost, as one small object a job; a listing is the sum.
 
-`ledger/2026-11/21/<id>` is empty; its figures are its custom metadata. Nobody reads, adds and writes a common counter,
-so no crash and no race can lose a dollar: a job reserved twice has one entry, and the bill takes the reservation's
-place. A job belongs to the day, and the month, in which its upload was received, whenever it ends.
+`ledger/2026-11/21/<id>` says nothing by its content; its figures are its custom metadata. Nobody reads, adds and writes
+a common counter, so no crash and no race can lose a dollar: a job reserved twice has one entry, and the bill takes the
+reservation's place. A job belongs to the day, and the month, in which its upload was received, whenever it ends.
 
 Days that are over are listed once: their sums are kept in `ledger-sums-by-folder/2026-11.json`, which whoever writes an
 entry of such a day empties. So a sum lists a few days, however many jobs the month has.
@@ -96,9 +96,15 @@ class Ledger:
         if blob is not None and (figures.get("state") == EntryState.RESERVED or not _has_sum(figures)):
             self._put(entry, if_generation_match=int(blob.generation))
 
-    def book(self, entry: Entry) -> None:
-        """Write a bill in the reservation's place. A job's outcome is decided once, so every writer writes the same."""
-        self._put(entry)
+    def book(self, entry: Entry, closes: str | None = None) -> None:
+        """Write a bill in the reservation's place. A job's outcome is decided once, so every writer writes the same.
+
+        `closes`: an object of the state bucket that goes with the same call, if it is there. Its content stays, as the
+        entry's.
+        """
+        with self._changed(entry.day):
+            if closes is None or not objects.write_and_delete(self._bucket, _name(entry), entry.metadata(), closes):
+                self._write(entry)
 
     def booked(self, entry: Entry) -> Booked | None:
         """What stands where `entry` belongs."""

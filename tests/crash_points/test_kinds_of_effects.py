@@ -62,7 +62,7 @@ def publish(cloud: LoopbackCloud, services: FixedWordServices, job: Job) -> None
 
 @pytest.mark.parametrize(
     ("shards", "count"),
-    [((), 9), (SHARDS, 19)],
+    [((), 8), (SHARDS, 18)],
     ids=["whole", "divided"],
 )
 def test_killed_before_each_kind_of_effect_in_turn(

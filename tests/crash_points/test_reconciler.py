@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from infra.recordings import recording
-from shared import objects
 from shared.clock import now
 from shared.enums import Method, Outcome
 from shared.errors import Rejected
@@ -18,7 +17,6 @@ from shared.media import Media, Upload
 from shared.messages import Decision
 from shared.state.execution_costs import TaskCosts
 from shared.state.job_result import completed, rejected
-from shared.state.jobs.open_markers import OpenJob
 from shared.state.jobs.record import JobState
 from shared.state.ledger_entry import EntryState, month_of
 from tests.support.agreeing_outcomes import disagreements
@@ -50,8 +48,7 @@ def _record(services: Services, upload: Upload, **changes: Any) -> None:
 
 
 def _marker_alone(services: Services, upload: Upload, _: pytest.MonkeyPatch) -> None:
-    marker = OpenJob(upload=upload, opened_at=now() - LONG_AGO).model_dump_json().encode()
-    objects.create_once(services.state, f"open/{upload.job_id}.json", marker)
+    services.jobs.markers.create(upload, now() - LONG_AGO)
 
 
 def _claimed(services: Services, upload: Upload, _: pytest.MonkeyPatch) -> None:

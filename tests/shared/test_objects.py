@@ -174,3 +174,23 @@ def test_writes_that_come_too_fast_for_one_object_are_made_again(cloud: Loopback
     cloud.storage_server.fail_next(1, 429, "PATCH", NAME)
     assert objects.set_metadata(bucket, NAME, {"queued": "yes"})
     assert objects.read(bucket, NAME) == second
+
+
+def test_what_is_written_in_anothers_place_is_there_and_the_other_is_not(cloud: LoopbackCloud, bucket: Bucket) -> None:
+    objects.write(bucket, "before", b"{}", metadata={"of": "the one before"})
+    cloud.storage_server.fail_next(1, 503, "POST", NAME)
+    assert objects.write_and_delete(bucket, NAME, {"usd": "1"}, "before")
+    stored = bucket.get_blob(NAME)
+    assert stored is not None
+    assert (stored.download_as_bytes(), stored.metadata) == (b"{}", {"usd": "1"})
+    assert not objects.exists(bucket, "before")
+
+
+def test_where_there_is_none_before_nothing_is_written(cloud: LoopbackCloud, bucket: Bucket) -> None:
+    assert not objects.write_and_delete(bucket, NAME, {}, "before")
+    assert not objects.exists(bucket, NAME)
+    # A lost answer is one of these: what is to be written is there.
+    objects.write(bucket, "before", b"{}")
+    cloud.storage_server.fail_next(1, method="POST", name_prefix=NAME, before=False)
+    assert not objects.write_and_delete(bucket, NAME, {}, "before")
+    assert objects.exists(bucket, NAME)

@@ -68,7 +68,8 @@ def kind_of_write(method: str, url: str, data: object) -> str:
     """What a write is for: its method, bucket and object, without what differs from one upload or attempt to another;
     of a record its state, too."""
     path = unquote(urlsplit(url).path)
-    body = data[:HEAD_BYTES] if isinstance(data, bytes) else b""
+    raw = data.encode() if isinstance(data, str) else data
+    body = raw[:HEAD_BYTES] if isinstance(raw, bytes) else b""
     # An upload has the name in its body, before the content.
     name = re.search(rb'"name": *"([^"]+)"', body) if "/upload/" in path else None
     place = path.rpartition("/b/")[2] + (f"/{name[1].decode()}" if name else "")

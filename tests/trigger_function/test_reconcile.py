@@ -10,13 +10,12 @@ import pytest
 from google.api_core.exceptions import NotFound
 
 from infra.emulators.deepgram_server import DeepgramServer
-from shared import objects
 from shared.clock import now
 from shared.enums import Engine, JobDevice, Outcome
 from shared.errors import DropscribeError, FailureKind, StateConflict
 from shared.messages import TerminalMessage
 from shared.state.job_result import failed
-from shared.state.jobs.open_markers import OpenJob, QueuedUpload
+from shared.state.jobs.open_markers import QueuedUpload
 from shared.state.jobs.record import Job, JobState
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import GPU_JOB, STATE, LoopbackCloud
@@ -47,8 +46,7 @@ def test_a_marker_without_record_is_handled_once_its_writer_must_be_gone(
     cloud: LoopbackCloud, services: Services, age: timedelta, answer: str
 ) -> None:
     upload = cloud.drop(AUDIO)
-    marker = OpenJob(upload=upload, opened_at=now() - age).model_dump_json().encode()
-    objects.create_once(services.state, f"open/{upload.job_id}.json", marker)
+    services.jobs.markers.write(upload, 1, now() - age)
     assert reconcile_all(services) == {answer: 1}
     assert [item.upload for item in cloud.work_items()] == ([upload] if answer == "restarted" else [])
 
@@ -258,8 +256,7 @@ def test_an_outcome_that_was_decided_but_never_published_is_published(cloud: Loo
     decided = services.finisher.finish(job.record, failed(DropscribeError("Once.")))
     assert cloud.terminal_messages() == [decided]
     # As after a kill between the decision and the message.
-    marker = OpenJob(upload=job.record.upload, opened_at=now()).model_dump_json().encode()
-    objects.create_once(services.state, f"open/{job.id}.json", marker)
+    services.jobs.markers.create(job.record.upload, now())
     assert reconcile_all(services) == {"published": 1}
     assert only_message(cloud).event_id == decided.event_id
     assert reconcile_all(services) == {}
@@ -269,8 +266,7 @@ def test_an_outcome_whose_holder_lives_is_left_to_it(cloud: LoopbackCloud, servi
     job = quiet(services, cloud.drop(AUDIO), state=JobState.RUNNING, lease_until=now() + timedelta(minutes=1))
     decided = services.finisher.finish(job.record, failed(DropscribeError("Once.")))
     # As between the decision and the message.
-    marker = OpenJob(upload=job.record.upload, opened_at=now()).model_dump_json().encode()
-    objects.create_once(services.state, f"open/{job.id}.json", marker)
+    services.jobs.markers.create(job.record.upload, now())
     assert cloud.terminal_messages() == [decided]
     assert reconcile_all(services) == {"waiting": 1}
     assert cloud.terminal_messages() == []

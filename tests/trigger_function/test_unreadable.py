@@ -30,7 +30,7 @@ from shared.state.execution_costs import TaskCosts
 from shared.state.job_result import completed, failed
 from shared.state.jobs.first_transcript import FirstTranscript
 from shared.state.jobs.object_names import marker_name, outcome_name, record_name, unreadable_folder
-from shared.state.jobs.open_markers import OpenJob, OpenMarker
+from shared.state.jobs.open_markers import OpenMarker
 from shared.state.jobs.rebuilt_record import LOST
 from shared.state.jobs.record import Job, JobRecord, JobState
 from shared.state.jobs.shard_record import first_shard_record
@@ -76,13 +76,13 @@ class Place:
     upload: Upload
     name: str
     bucket: str = STATE
+    says_by_metadata: str | None = None
+    """The entry of its custom metadata that says all; None: its content does."""
 
 
 def opened(services: Services, upload: Upload, run: int = 1) -> Place:
-    marker = OpenJob(upload=upload, opened_at=now() - DAYS / 4)
-    name = marker_name(upload.job_id, run)
-    objects.write(services.state, name, marker.model_dump_json().encode())
-    return Place(upload, name)
+    services.jobs.markers.write(upload, run, now() - DAYS / 4)
+    return Place(upload, marker_name(upload.job_id, run), says_by_metadata="opened")
 
 
 def a_transcript(upload: Upload, text: str = "hello there") -> Transcript:
@@ -344,10 +344,23 @@ def any_age(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def spoil(cloud: LoopbackCloud, place: Place, how: Callable[[bytes], bytes]) -> bytes:
     """Put something else in the object's place; what."""
+    data = how(said(cloud, place))
     blob = cloud.storage.bucket(place.bucket).blob(place.name)
-    data = how(blob.download_as_bytes())
-    blob.upload_from_string(data)
+    if place.says_by_metadata is not None:
+        blob.metadata = {place.says_by_metadata: data.decode()}
+    blob.upload_from_string(data if place.says_by_metadata is None else b"{}")
     return data
+
+
+def said(cloud: LoopbackCloud, place: Place) -> bytes:
+    """What the object says."""
+    blob = cloud.storage.bucket(place.bucket).get_blob(place.name)
+    assert blob is not None
+    if place.says_by_metadata is not None:
+        text: str = blob.metadata[place.says_by_metadata]
+        return text.encode()
+    content: bytes = blob.download_as_bytes()
+    return content
 
 
 @pytest.mark.usefixtures("any_age")
@@ -374,7 +387,7 @@ def test_what_a_newer_release_wrote_is_left_alone(cloud: LoopbackCloud, services
     if case.newer == WAITS:
         assert reconcile_all(services) == WAITS
         assert (cloud.terminal_messages(), cloud.work_items(), cloud.executions()) == ([], [], [])
-    assert cloud.storage.bucket(place.bucket).blob(place.name).download_as_bytes() == data
+    assert said(cloud, place) == data
     assert set_aside(cloud, place) == []
 
 
@@ -418,7 +431,7 @@ def test_for_an_hour_it_may_still_be_written_again(cloud: LoopbackCloud, service
     data = spoil(cloud, place, cut)
     for _ in range(3):
         assert reconcile_all(services) == {"unreadable": 1}
-    assert cloud.storage.bucket(place.bucket).blob(place.name).download_as_bytes() == data
+    assert said(cloud, place) == data
     assert set_aside(cloud, place) == []
 
 

@@ -24,7 +24,7 @@ from shared.media import Upload
 from shared.messages import Receipt, TerminalMessage
 from shared.state.job_result import JobResult
 from shared.state.jobs.object_names import marker_name, outcome_name, record_name, unreadable_folder
-from shared.state.jobs.open_markers import OpenJob, OpenMarker
+from shared.state.jobs.open_markers import OpenJob, OpenMarker, opened_text
 from shared.state.jobs.rebuilt_record import readable_fields, readable_upload, rebuilt_record, rebuilt_shard_record
 from shared.state.jobs.record import Job, JobRecord
 from shared.state.jobs.shards import close_known_shards
@@ -128,7 +128,7 @@ def _unreadable(services: Services, marker: OpenMarker) -> Iterator[_Unreadable]
     yield from _looked_at(services, outcome_name(job_id, run), TerminalMessage)
     job = None if damaged else services.jobs.load_stored(job_id)
     if job is None:  # with a record, nobody reads the marker
-        yield from _looked_at(services, marker_name(job_id, run), OpenJob)
+        yield from _marker_looked_at(services, job_id, run)
         return
     for shard in job.record.shards:
         yield from _looked_at(services, record_name(shard_work_id(job_id, shard.number, job.record.run)), JobRecord)
@@ -136,12 +136,24 @@ def _unreadable(services: Services, marker: OpenMarker) -> Iterator[_Unreadable]
 
 def _looked_at(services: Services, name: str, model: type[BaseModel]) -> Iterator[_Unreadable]:
     blob, stored = services.state.get_blob(name), objects.read(services.state, name)
-    if blob is None or stored is None:
-        return
+    if blob is not None and stored is not None:
+        yield from _checked(name, stored, blob.time_created, model)
+
+
+def _marker_looked_at(services: Services, job_id: str, run: int) -> Iterator[_Unreadable]:
+    blob = services.jobs.markers.stored(job_id, run)
+    if blob is not None:
+        said = objects.Versioned(opened_text(blob).encode(), int(blob.generation))
+        yield from _checked(marker_name(job_id, run), said, blob.time_created, OpenJob)
+
+
+def _checked(
+    name: str, stored: objects.Versioned, written_at: datetime, model: type[BaseModel]
+) -> Iterator[_Unreadable]:
     try:
         model.model_validate_json(stored.data)
     except ValidationError:
-        yield _Unreadable(name, stored, blob.time_created, is_newer(stored.data, model))
+        yield _Unreadable(name, stored, written_at, is_newer(stored.data, model))
 
 
 def _without_marker(services: Services, marker: OpenMarker, damaged: _Unreadable, record: _Unreadable | None) -> str:

@@ -7,7 +7,7 @@ import logging
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from flask import Flask, Response, request
 
 from infra.emulators.http_server import HttpServer
 from infra.emulators.storage import parsing
+from infra.emulators.storage.compositions import composition
 from infra.emulators.storage.errors import StorageError, not_supported
 from infra.emulators.storage.object_store import (
     BLOCK_BYTES,
@@ -105,6 +106,8 @@ class StorageServer(HttpServer):
                 return self._media(ObjectKey(bucket, name))
             case "", "POST", [bucket, "o", name, "rewriteTo", "b", to_bucket, "o", to_name]:
                 return self._rewrite(ObjectKey(bucket, name), ObjectKey(to_bucket, to_name))
+            case "", "POST", [bucket, "o", name, "compose"]:
+                return self._compose(ObjectKey(bucket, name))
         raise not_supported(f"{request.method} {path}")
 
     def _xml_api(self, path: str) -> Response:
@@ -151,6 +154,30 @@ class StorageServer(HttpServer):
             size = str(copied.content.size)
             done = {"kind": "storage#rewriteResponse", "done": True, "objectSize": size, "totalBytesRewritten": size}
             return _json({**done, "resource": self._resource(copied)})
+
+    def _compose(self, to: ObjectKey) -> Response:
+        """An object of the contents of others, which go with it where that is asked for: one request, of `to` alone."""
+        wanted = composition(to, parsing.json_object(request.get_data()))
+        with self.during("POST", to):
+            found: list[StoredObject] = []
+            staged = self._store.stage()
+            try:
+                for source in wanted.sources:
+                    stored, file = self._store.open(source.key, source.generation)
+                    with file:
+                        if source.generation_match not in (None, stored.generation):
+                            raise StorageError(412, "PreconditionFailed", "A source has another generation.")
+                        for block in iter(partial(file.read, BLOCK_BYTES), b""):
+                            staged.append(block)
+                    found.append(stored)
+                content = staged.seal(wanted.new.crc32c)
+            finally:
+                staged.close()
+            composed = self._put(wanted.new, parsing.number(request.args, "ifGenerationMatch"), content)
+            for stored in found if wanted.deletes_sources else ():
+                with suppress(StorageError):  # written anew meanwhile, or composed onto itself
+                    self._store.delete(stored.key, stored.generation, None)
+            return _json(self._resource(composed))
 
     def _list(self, bucket: str) -> Response:
         limit = parsing.number(request.args, "maxResults") or MAX_LIST_ENTRIES

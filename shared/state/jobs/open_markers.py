@@ -1,4 +1,8 @@
-"""The markers of jobs that are not terminal: a listing of them shows what a reconciler looks after."""
+"""The markers of jobs that are not terminal: a listing of them shows what a reconciler looks after.
+
+All that a marker says is custom metadata. Its content names nobody: it becomes that of the job's line in the ledger,
+which is written by the call that deletes the marker (`Ledger.book`), and which nobody erases.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +22,12 @@ from shared.state.jobs.object_names import OPEN_FOLDER, marker_name
 
 _log = logging.getLogger(__name__)
 
+_OPENED = "opened"
 _QUEUED = "queued"
 _DONE_SHARD = "shard-"
 """Entries of a marker's custom metadata."""
+
+_CONTENT = b"{}"
 
 
 class OpenJob(BaseModel):
@@ -81,13 +88,13 @@ class OpenMarkers:
 
     def create(self, upload: Upload, at: datetime) -> None:
         """Open an upload's job, unless it is open."""
-        marker = OpenJob(upload=upload, opened_at=at)
-        objects.create_once(self._bucket, marker_name(upload.job_id, 1), marker.model_dump_json().encode())
+        metadata = _metadata(OpenJob(upload=upload, opened_at=at))
+        objects.create_once(self._bucket, marker_name(upload.job_id, 1), _CONTENT, metadata=metadata)
 
     def write(self, upload: Upload, run: int, at: datetime) -> None:
         """Open a re-run; its marker is a new one even where another process wrote one before."""
-        marker = OpenJob(upload=upload, opened_at=at)
-        objects.write(self._bucket, marker_name(upload.job_id, run), marker.model_dump_json().encode())
+        metadata = _metadata(OpenJob(upload=upload, opened_at=at))
+        objects.write(self._bucket, marker_name(upload.job_id, run), _CONTENT, metadata=metadata)
 
     def stored(self, job_id: str, run: int = 1) -> Blob | None:
         """The marker's object with its generation and times; None where the run is not open."""
@@ -123,8 +130,8 @@ class OpenMarkers:
 
     def read(self, job_id: str, run: int = 1) -> OpenJob | None:
         """What the marker of an open job says. Raises ValidationError."""
-        stored = objects.read(self._bucket, marker_name(job_id, run))
-        return OpenJob.model_validate_json(stored.data) if stored else None
+        blob = self.stored(job_id, run)
+        return None if blob is None else OpenJob.model_validate_json(opened_text(blob))
 
     def mark_queued(self, job_id: str, queued: QueuedUpload | None, run: int = 1) -> None:
         """Have the marker say that the job is on a queue, or (None) on none. Without effect on a job that is closed."""
@@ -138,6 +145,15 @@ class OpenMarkers:
     def is_open(self, job_id: str, run: int = 1) -> bool:
         """Whether a run's outcome still has to be published."""
         return objects.exists(self._bucket, marker_name(job_id, run), deadline_seconds=self._deadline_seconds)
+
+
+def opened_text(blob: Blob) -> str:
+    """An `OpenJob` as a marker says it, in JSON; empty where it does not."""
+    return str((blob.metadata or {}).get(_OPENED, ""))
+
+
+def _metadata(opened: OpenJob) -> dict[str, str]:
+    return {_OPENED: opened.model_dump_json()}
 
 
 def _queued(name: str, text: str | None) -> QueuedUpload | None:

@@ -31,7 +31,7 @@ from shared.messages import Decision
 from shared.operations.rerun import RerunRequest, begin_rerun
 from shared.options.parsing import parse_upload_options
 from shared.state.job_result import failed
-from shared.state.jobs.open_markers import OpenJob, QueuedUpload
+from shared.state.jobs.open_markers import QueuedUpload
 from shared.state.jobs.rebuilt_record import rebuilt_record
 from shared.state.jobs.record import JobState
 from tests.support.loopback_cloud import LoopbackCloud
@@ -247,8 +247,7 @@ def test_an_outcome_that_nobody_published_is_published(cloud: LoopbackCloud, ser
     outcome = services.finisher.finish(job.record, failed(DropscribeError("No.", FailureKind.INTERNAL)))
     assert cloud.terminal_messages() == [outcome]
     # As after a kill between the outcome and its message.
-    marker = OpenJob(upload=job.record.upload, opened_at=now()).model_dump_json().encode()
-    objects.create_once(services.state, f"open/{job.id}.json", marker)
+    services.jobs.markers.create(job.record.upload, now())
     assert claim(services, item) is NOTHING_TO_DO
     assert cloud.terminal_messages() == [outcome]
     assert not services.jobs.markers.is_open(job.id)

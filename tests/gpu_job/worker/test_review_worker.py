@@ -275,7 +275,7 @@ def test_what_a_dying_decoder_left_is_a_gap(
     assert gap.reason == "The decoder broke off (the decoder ended with status -6)."
 
 
-def test_an_upload_takes_fourteen_calls_of_storage_nine_of_which_are_its_results(
+def test_an_upload_takes_thirteen_calls_of_storage_nine_of_which_are_its_results(
     cloud: LoopbackCloud, services: FixedWordServices
 ) -> None:
     job = queued(cloud, services, "a.opus")
@@ -286,8 +286,9 @@ def test_an_upload_takes_fourteen_calls_of_storage_nine_of_which_are_its_results
     assert mine == [
         ("POST", "jobs/JOB/record.json"),
         ("POST", "jobs/JOB/outcome.json"),
+        # It takes the marker's place.
         ("POST", f"ledger/{message.received_at:%Y-%m/%d}/JOB"),
-        ("DELETE", "open/JOB.json"),
     ]
+    assert not services.jobs.markers.is_open(job.id)
     assert [call.method for call in calls if call.bucket == "uploads"] == ["GET"]
     assert [call.method for call in calls if call.bucket == "results"] == ["POST"] * 9

@@ -18,12 +18,12 @@ OF_EXECUTION = ("executions/", "open-executions/", "health/", "speeds.json")
 @pytest.mark.parametrize(
     ("formats", "calls_of_upload"),
     [
-        pytest.param(tuple(ResultFormat), 14, id="every format"),
-        pytest.param((ResultFormat.DEEPGRAM, ResultFormat.SRT, ResultFormat.HTML), 10, id="three formats"),
-        pytest.param((), 7, id="transcript.json alone"),
+        pytest.param(tuple(ResultFormat), 13, id="every format"),
+        pytest.param((ResultFormat.DEEPGRAM, ResultFormat.SRT, ResultFormat.HTML), 9, id="three formats"),
+        pytest.param((), 6, id="transcript.json alone"),
     ],
 )
-def test_an_upload_takes_six_calls_and_one_for_each_file_of_its_transcript(
+def test_an_upload_takes_five_calls_and_one_for_each_file_of_its_transcript(
     cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch, formats: tuple[ResultFormat, ...], calls_of_upload: int
 ) -> None:
     monkeypatch.setenv("WORK_IDLE_SECONDS", "0")
@@ -57,6 +57,7 @@ def test_an_upload_takes_six_calls_and_one_for_each_file_of_its_transcript(
         **{("POST", f"{folder}{file}"): 1 for file in files},
         ("POST", f"{folder}receipt.json"): 1,
         ("POST", "jobs/JOB/outcome.json"): 1,
+        # It takes the marker's place.
         ("POST", f"ledger/{day}/JOB"): 1,
-        ("DELETE", "open/JOB.json"): 1,
     }
+    assert not services.jobs.markers.is_open(job.id)

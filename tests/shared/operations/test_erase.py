@@ -179,9 +179,8 @@ def test_what_its_finisher_still_writes_behind_the_erasure_goes(
 ) -> None:
     upload = cloud.drop(b"some bytes", NAME)
     job = claimed(services, upload)
-    marker = services.state.blob(f"open/{upload.job_id}.json").download_as_bytes()
     outcome = services.finisher.finish(job.record, completed(transcript(upload)))
-    services.state.blob(f"open/{upload.job_id}.json").upload_from_string(marker)  # it is not through yet
+    services.jobs.markers.create(upload, now())  # it is not through yet
     receipt = erased(services, upload)
     assert (receipt.complete, receipt.completed_at) == (False, None)
     services.ledger.book(billed(outcome))

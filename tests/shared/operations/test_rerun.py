@@ -37,7 +37,7 @@ from shared.operations.rerun import (
 from shared.options.model import UploadOptions
 from shared.state.job_result import completed, failed, rejected
 from shared.state.jobs.object_names import record_name
-from shared.state.jobs.open_markers import OpenJob, OpenMarker
+from shared.state.jobs.open_markers import OpenMarker
 from shared.state.jobs.progress import read_progress
 from shared.state.jobs.record import JobRecord, JobState, RequestedModel
 from shared.state.ledger_entry import EntryState, month_of
@@ -394,8 +394,7 @@ def test_a_rerun_killed_before_any_effect_leaves_the_old_end_or_a_run_that_ends(
             begin(services, upload)
         # The marker's age, which tells the reconciler that its writer is gone.
         for marker in services.jobs.markers.all():
-            old = OpenJob(upload=upload, opened_at=now() - timedelta(hours=1)).model_dump_json().encode()
-            objects.write(services.state, f"open/{upload.job_id}.{marker.run}.json", old)
+            services.jobs.markers.write(upload, marker.run, now() - timedelta(hours=1))
         for _ in range(2):
             reconcile_all(services)
         found = services.jobs.find(upload.job_id)
@@ -470,8 +469,7 @@ def test_a_marker_without_its_run_is_left_while_its_writer_may_live(cloud: Loopb
     upload = cloud.drop(b"")
     ended(services, upload, Outcome.FAILED)
     job, planned = planned_rerun(services.jobs, upload.job_id, RerunRequest())
-    marker = OpenJob(upload=upload, opened_at=now()).model_dump_json().encode()
-    objects.write(services.state, f"open/{upload.job_id}.2.json", marker)
+    services.jobs.markers.write(upload, 2, now())
     assert reconcile_all(services) == {"waiting": 1}
     # Its writer was suspended for hours, and comes back when the marker was given up.
     assert services.jobs.close_unbegun(upload.job_id, 2)

@@ -12,6 +12,7 @@ from typing import Any
 import pysubs2
 import pytest
 from google.api_core.exceptions import Forbidden, NotFound
+from google.cloud.storage import Blob
 
 from shared import objects
 from shared.clock import now
@@ -31,7 +32,7 @@ from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word
 from shared.transcript.render import render
 from tests.support.function_services import MakeServices
 from tests.support.killed_process import killed_at
-from tests.support.loopback_cloud import PROJECT, RESULTS, RESULTS_TOPIC, LoopbackCloud
+from tests.support.loopback_cloud import PROJECT, RESULTS, RESULTS_TOPIC, STATE, LoopbackCloud
 from trigger_function.reconciler.open_jobs import reconcile_all
 from trigger_function.services import Services
 
@@ -294,8 +295,45 @@ def test_a_finisher_killed_before_any_effect_leaves_one_outcome_whose_files_mess
         assert (entry.state, entry.usd) == (EntryState.BILLED, outcome.bill.usd)
         if not kill.happened:
             break
-    # Eight files and a receipt, the outcome, the message, the ledger's entry and the marker.
-    assert effect == len(FILES) + 4 + 1
+    # Eight files and a receipt, the outcome, the message, and the ledger's entry in the marker's place.
+    assert effect == len(FILES) + 3 + 1
+
+
+def test_the_ledgers_entry_takes_the_markers_place_and_names_nobody(cloud: LoopbackCloud, services: Services) -> None:
+    record = opened(services)
+    before = cloud.names(STATE, "open/")
+    with cloud.storage_server.counted() as calls:
+        services.finisher.finish(record, completed(transcript_of("one")), bill(1))
+    assert [call.method for call in calls if call.name in before] == []
+    assert cloud.names(STATE, "open/") == []
+    (name,) = cloud.names(STATE, "ledger/")
+    assert services.state.blob(name).download_as_bytes() == b"{}"
+
+
+def test_a_marker_that_outlives_its_call_is_published_once_more(
+    cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composed = Blob.compose
+    monkeypatch.setattr(Blob, "compose", lambda blob, sources, **_: composed(blob, sources))
+    services.finisher.finish(opened(services, lease_until=now()), completed(transcript_of("one")), bill(1))
+    assert services.jobs.markers.is_open(UPLOAD.job_id)
+    assert reconcile_all(services) == {"published": 1}
+    assert reconcile_all(services) == {}
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_the_entry_is_written_where_no_marker_is_found(
+    cloud: LoopbackCloud, services: Services, is_answered: bool
+) -> None:
+    record = opened(services)
+    if is_answered:
+        services.jobs.markers.close(UPLOAD.job_id)
+    else:
+        cloud.storage_server.fail_next(1, method="POST", name_prefix="ledger/", before=False)
+    outcome = services.finisher.finish(record, completed(transcript_of("one")), bill(1))
+    (entry,) = services.ledger.entries(month_of(now()))
+    assert (entry.state, entry.usd) == (EntryState.BILLED, outcome.bill.usd)
+    assert not services.jobs.markers.is_open(UPLOAD.job_id)
 
 
 def test_an_outcome_whose_write_was_answered_late_is_published_once(cloud: LoopbackCloud, services: Services) -> None:
