@@ -9,6 +9,7 @@ import pytest
 
 from shared import objects
 from shared.clock import now
+from shared.costs.shard_plan import MAX_SHARDS
 from shared.enums import JobDevice
 from shared.errors import DropscribeError, StateConflict
 from shared.media import Upload
@@ -153,6 +154,22 @@ def test_an_unreadable_marker_hides_no_other(cloud: LoopbackCloud, jobs: JobStor
     unreadable.upload_from_string(b"not a marker")
     assert jobs.claim(UPLOAD, "me", LEASE)
     assert list(jobs.markers.all()) == [OpenMarker("000", None), OpenMarker(UPLOAD.job_id, None)]
+
+
+def test_the_longest_name_fits_into_a_markers_metadata(jobs: JobStore) -> None:
+    """8 KiB of Cloud Storage, keys and values together; a control character takes six bytes in JSON."""
+    upload = UPLOAD.model_copy(update={"name": "\x01" * 1024})
+    jobs.markers.create(upload, now())
+    queued = QueuedUpload(device=JobDevice.GPU, audio_seconds=1e5 / 3, due=now(), queued_at=now(), seen_at=now())
+    jobs.markers.mark_queued(upload.job_id, queued)
+    for number in range(MAX_SHARDS):
+        jobs.markers.mark_shard_done(upload.job_id, number, 1)
+    blob = jobs.markers.stored(upload.job_id)
+    assert blob is not None
+    assert sum(len(key.encode()) + len(value.encode()) for key, value in blob.metadata.items()) < 8 * 1024
+    found = jobs.markers.read(upload.job_id)
+    assert found is not None
+    assert found.upload == upload
 
 
 def test_a_marker_says_what_is_queued_until_it_is_not(jobs: JobStore) -> None:
