@@ -1,9 +1,10 @@
 """Fork decoders: `python -m gpu_job.audio.decoder_process.fork_server SOCKET`, with a socket's descriptor.
 
 A decoder that is started anew takes longer to import PyAV than to decode a voice message. This process imports it once
-and copies itself for each message of one byte, which comes with three pipes: for the request, the records and the
-complaints. It answers with the copy's process id. It reads no request and opens no upload, so that no decoder finds
-anything of another's here; each copy restricts itself before it opens its own (`gpu_job/audio/decoder/sandbox.py`).
+and copies itself for each message, a number, which comes with three pipes: for the request, the records and the
+complaints. It answers with the copy's process id, and so does the copy: who asks knows of it whichever of them is
+killed. It reads no request and opens no upload, so that no decoder finds anything of another's here; each copy
+restricts itself before it opens its own (`gpu_job/audio/decoder/sandbox.py`).
 
 A copy is a child of the process that asked (CLONE_PARENT), which limits, kills and reaps it as one that it started.
 """
@@ -29,8 +30,10 @@ _CLONE = {"x86_64": 56, "aarch64": 220}
 IDLE_SECONDS = 60.0
 """Without a message for so long, this process ends; the next decoder has another one started."""
 
-ANSWER = struct.Struct("<q")
-"""The new process's id, -1 where there is none."""
+MESSAGE = struct.Struct("<q")
+
+ANSWER = struct.Struct("<qq")
+"""The message's number, and the new process's id, -1 where there is none."""
 
 PIPES = 3
 
@@ -49,19 +52,19 @@ def serve(requests: socket.socket) -> Sequence[int] | None:
     gc.freeze()
     while True:
         try:
-            message, pipes, _, _ = socket.recv_fds(requests, 1, PIPES)
+            message, pipes, _, _ = socket.recv_fds(requests, MESSAGE.size, PIPES)
         except (TimeoutError, ConnectionError):
             return None
         if not message:
             return None
         pid = fork_sibling()
+        requests.send(ANSWER.pack(*MESSAGE.unpack(message), pid or os.getpid()))
         if pid == 0:
             requests.close()
             signal.signal(signal.SIGINT, signal.default_int_handler)
             return pipes
         for pipe in pipes:
             os.close(pipe)
-        requests.send(ANSWER.pack(pid))
 
 
 def fork_sibling() -> int:

@@ -9,23 +9,34 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import os
 import selectors
 import signal
 import socket
 import subprocess
 import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import IO
 
 from gpu_job.audio.decoder_process.command import child_environment, module_command
-from gpu_job.audio.decoder_process.fork_server import ANSWER, can_fork_siblings
+from gpu_job.audio.decoder_process.fork_server import ANSWER, MESSAGE, can_fork_siblings
 
 MOST_FORKS = 200
 """Of one server: a start of another one is less than a millisecond for each of them then."""
 
 ANSWER_SECONDS = 60.0
 """In which a server has started and forked, however busy the machine is."""
+
+LAST_ANSWER_SECONDS = 5.0
+"""In which a copy whose server was ended says that it is there."""
+
+PAUSE_SECONDS = 60.0
+"""After an error, in which decoders are started anew; it doubles with each error more."""
+
+MOST_PAUSE_SECONDS = 3600.0
 
 SERVER = "gpu_job.audio.decoder_process.fork_server"
 
@@ -88,6 +99,9 @@ class ForkServer:
     def __init__(self, module: str = SERVER) -> None:
         """It may still be starting when this returns. Raises OSError."""
         self.forks = 0
+        """Also the number of the last one."""
+        self._is_awaited = False
+        """Whether the last one's answer may still come."""
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._requests.settimeout(ANSWER_SECONDS)
         quiet = subprocess.DEVNULL
@@ -113,7 +127,7 @@ class ForkServer:
         try:
             with asked, written, complaining:
                 theirs = [each.fileno() for each in (asked, written, complaining)]
-                socket.send_fds(self._requests, [b"\0"], theirs)
+                socket.send_fds(self._requests, [MESSAGE.pack(self.forks)], theirs)
                 return ForkedProcess(self._answer(), asking, output, errors)
         except OSError:
             for pipe in (asking, output, errors):
@@ -121,13 +135,13 @@ class ForkServer:
             raise
 
     def end(self) -> None:
-        """What it forked goes on, but for copies whose answer nobody waited for: they are reaped."""
+        """What it forked goes on, but for a copy whose answer nobody waited for: it is reaped."""
         self._process.kill()
         self._process.wait()
-        self._requests.settimeout(0)
+        self._requests.settimeout(LAST_ANSWER_SECONDS)
         with suppress(OSError), self._requests:
-            while len(answer := self._requests.recv(ANSWER.size)) == ANSWER.size:
-                (pid,) = ANSWER.unpack(answer)
+            # Nobody is left who would send more but that copy.
+            if self._is_awaited and (pid := self._answer()) > 0:
                 os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # none of another process
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
@@ -138,10 +152,15 @@ class ForkServer:
         self._process.returncode = 0
 
     def _answer(self) -> int:
-        answer = self._requests.recv(ANSWER.size)
-        if len(answer) != ANSWER.size:
-            raise ConnectionError("the server has ended")
-        (pid,) = ANSWER.unpack(answer)
+        """The last copy's id, from it or from the server, whoever is faster."""
+        self._is_awaited = True
+        number = 0
+        while number != self.forks:  # else the other one's of a copy before
+            answer = self._requests.recv(ANSWER.size)
+            if len(answer) != ANSWER.size:
+                raise ConnectionError("the server has ended")
+            number, pid = ANSWER.unpack(answer)
+        self._is_awaited = False
         if pid < 0:
             raise OSError("the server cannot fork")
         return int(pid)
@@ -150,29 +169,40 @@ class ForkServer:
 class Forks:
     """Of one process: its server, and whether there can be any. From any thread."""
 
-    def __init__(self, module: str = SERVER) -> None:
+    def __init__(self, module: str = SERVER, clock: Callable[[], float] = time.monotonic) -> None:
         """`module`: what is started as the server."""
         self._module = module
+        self._clock = clock
         self._is_possible = can_fork_siblings()
+        self._errors = 0
+        """In a row."""
+        self._paused_until = -math.inf
         self._server: ForkServer | None = None
         self._lock = threading.Lock()
 
     def fork(self) -> ForkedProcess | None:
         """A decoder that waits for its request; None where decoders have to be started anew."""
         with self._lock:
-            for _ in range(2):  # a server that had nothing to do has ended
-                if not self._is_possible:
-                    return None
+            if not self._is_possible or self._clock() < self._paused_until:
+                return None
+            # A server that had nothing to do has ended. Behind an error there is none, and one that does not answer
+            # takes a minute of everybody's time.
+            for _ in range(1 if self._errors else 2):
                 try:
                     if self._server is not None and self._server.forks >= MOST_FORKS:
                         self._end()
                     self._server = self._server or ForkServer(self._module)
-                    return self._server.fork()
+                    copy = self._server.fork()
                 except OSError as error:
                     self._end()
                     reason = str(error)
-            self._is_possible = False
-        _log.warning("decoders are not forked", extra={"fields": {"reason": reason}})
+                else:
+                    self._errors = 0
+                    return copy
+            pause = min(PAUSE_SECONDS * 2**self._errors, MOST_PAUSE_SECONDS)
+            self._errors += 1
+            self._paused_until = self._clock() + pause
+        _log.warning("decoders are not forked for a while", extra={"fields": {"reason": reason, "seconds": pause}})
         return None
 
     def renew(self) -> None:

@@ -4,6 +4,7 @@ decoder crashed."""
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -17,13 +18,14 @@ import pytest
 from gpu_job.audio.decode import decode
 from gpu_job.audio.decoder.records import DecodingRequest
 from gpu_job.audio.decoder_process.child import DecoderChild, DecoderFailed
-from gpu_job.audio.decoder_process.fork_server import ANSWER, can_fork_siblings
-from gpu_job.audio.decoder_process.forks import FORKS, ForkedProcess, Forks, ForkServer
+from gpu_job.audio.decoder_process.fork_server import can_fork_siblings
+from gpu_job.audio.decoder_process.forks import FORKS, PAUSE_SECONDS, ForkedProcess, Forks, ForkServer
 from gpu_job.audio.decoder_process.start import DecoderLimits
 from infra.recordings import recording, shipped
 from shared.media import DEMUXERS
+from tests.support.child_processes import child_processes
 from tests.support.started_decoders import start_other, started
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, wait_until
 
 CALL = recording("call.opus").path
 
@@ -82,29 +84,70 @@ def test_copies_are_children_of_who_asked_and_outlive_their_server(forks: Forks)
     assert ended(copy) == 0
 
 
-def test_where_none_can_be_forked_decoders_are_started_anew() -> None:
-    forks = Forks("gpu_job.no_such_module")
-    assert forks.fork() is None
-    assert forks.fork() is None
+def test_where_none_can_be_forked_decoders_are_started_anew(caplog: pytest.LogCaptureFixture) -> None:
+    at = 0.0
+    forks = Forks("gpu_job.no_such_module", clock=lambda: at)
+    for minute in range(180):
+        at = 60.0 * minute
+        assert forks.fork() is None
+    pauses = [record.fields["seconds"] for record in caplog.records if "not forked" in record.message]  # type: ignore[attr-defined]
+    if can_fork_siblings():
+        assert pauses == [60, 120, 240, 480, 960, 1920, 3600, 3600]
+
+
+@pytest.mark.skipif(not can_fork_siblings(), reason="nothing is forked here")
+def test_after_a_while_without_errors_decoders_are_forked_again() -> None:
+    at = 0.0
+    forks = Forks(clock=lambda: at)
+    _, most = limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for pause in (PAUSE_SECONDS, 2 * PAUSE_SECONDS):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, most))
+        try:
+            assert forks.fork() is None
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert forks.fork() is None
+        at += pause
+    copy = forks.fork()
+    assert copy is not None
+    assert ended(copy) == -signal.SIGKILL
+    forks.renew()
+
+
+@pytest.mark.skipif(not can_fork_siblings(), reason="nothing is forked here")
+def test_a_copy_whose_server_is_killed_before_it_answers_is_known_all_the_same() -> None:
+    before = child_processes(os.getpid())
+    forks = Forks("tests.support.dying_fork_server")
+    for _ in range(3):
+        copy = forks.fork()
+        assert copy is not None
+        copy.give(DecodingRequest(str(CALL), DEMUXERS).to_json())
+        assert copy.stdout.read()
+        assert copy.wait(PATIENCE) == 0
+        ended(copy)
+    forks.renew()
+    assert child_processes(os.getpid()) <= before
 
 
 @pytest.mark.skipif(not can_fork_siblings(), reason="nothing is forked here")
 def test_a_copy_whose_answer_came_too_late_is_reaped(monkeypatch: pytest.MonkeyPatch) -> None:
-    late: list[int] = []
-    receive = socket.socket.recv
+    server = ForkServer()
+    known = server.fork()
+    before = child_processes(os.getpid())
 
     def too_late(waiting: socket.socket, size: int) -> bytes:
-        late.extend(ANSWER.unpack(receive(waiting, size, socket.MSG_PEEK)))
+        wait_until(lambda: child_processes(os.getpid()) - before, "the copy")
         raise TimeoutError
 
-    server = ForkServer()
     with monkeypatch.context() as patched:
         patched.setattr(socket.socket, "recv", too_late)
         with pytest.raises(TimeoutError):
             server.fork()
     server.end()
-    with pytest.raises(ChildProcessError):
-        os.waitpid(late[0], os.WNOHANG)
+    assert child_processes(os.getpid()) < before
+    with pytest.raises(subprocess.TimeoutExpired):
+        known.wait(0)  # it goes on
+    assert ended(known) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT])
