@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from google.cloud.storage import Bucket
@@ -17,8 +18,10 @@ from pydantic import BaseModel, ConfigDict
 
 from shared import objects
 from shared.clock import now
+from shared.errors import StateConflict
 from shared.media import Upload
 from shared.telemetry.logs import job_context
+from shared.unreadable import parsed
 from trigger_function.handle_upload import handle
 from trigger_function.services import Services
 
@@ -50,7 +53,7 @@ class SweepState(BaseModel):
 
 def request_sweep(state: Bucket) -> None:
     """Have the next tick look up every upload of SWEEP_MAX_DAYS again, whenever the last sweep was."""
-    _store(state, SweepState())
+    objects.write(state, _OBJECT, SweepState().model_dump_json().encode())
 
 
 def sweep(services: Services, seconds: float) -> int:
@@ -62,7 +65,9 @@ def sweep(services: Services, seconds: float) -> int:
     settings = services.settings
     if settings.uploads_bucket is None or settings.sweep_hours == 0:
         return 0
-    state = objects.read_json(services.state, _OBJECT, SweepState(), replace_unreadable=True)
+    stored = objects.read(services.state, _OBJECT)
+    generation = stored.generation if stored is not None else 0
+    state = (parsed(stored.data, SweepState, _OBJECT) if stored is not None else None) or SweepState()
     if not state.is_due(timedelta(hours=settings.sweep_hours)):
         return 0
     until = state.until or now() - LEAST_AGE
@@ -72,12 +77,12 @@ def sweep(services: Services, seconds: float) -> int:
     uploads = services.storage.bucket(settings.uploads_bucket)
     for number, blob in enumerate(uploads.list_blobs(start_offset=state.next_name or None, fields=_FIELDS)):
         if number and time.monotonic() >= ends:
-            _store(services.state, state.model_copy(update={"until": until, "next_name": str(blob.name)}))
+            _go_on(services.state, state.model_copy(update={"until": until, "next_name": str(blob.name)}), generation)
             return found
         if since <= blob.time_created < until and settings.ignores(str(blob.name)) is None:
             upload = Upload(bucket=uploads.name, name=str(blob.name), generation=int(blob.generation))
             found += _begin_unknown(services, upload)
-    _store(services.state, SweepState(swept_until=until))
+    _go_on(services.state, SweepState(swept_until=until), generation)
     return found
 
 
@@ -95,5 +100,7 @@ def _begin_unknown(services: Services, upload: Upload) -> bool:
     return True
 
 
-def _store(bucket: Bucket, state: SweepState) -> None:
-    objects.write(bucket, _OBJECT, state.model_dump_json().encode())
+def _go_on(bucket: Bucket, state: SweepState, generation: int) -> None:
+    """Write how far the sweep is, unless somebody asked for another one meanwhile, or made one."""
+    with suppress(StateConflict):
+        objects.replace(bucket, _OBJECT, state.model_dump_json().encode(), generation)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -16,9 +17,9 @@ from pydantic import BaseModel, ValidationError
 
 from shared import objects
 from shared.clock import now
-from shared.costs.bill import Bill, calls_of_unknown_price, total
+from shared.costs.bill import Bill
 from shared.costs.shard_plan import shard_work_id
-from shared.enums import Method, Outcome
+from shared.enums import Outcome
 from shared.errors import FailureKind
 from shared.media import Upload
 from shared.messages import Receipt, TerminalMessage
@@ -28,9 +29,8 @@ from shared.state.jobs.open_markers import OpenJob, OpenMarker, opened_text
 from shared.state.jobs.rebuilt_record import readable_fields, readable_upload, rebuilt_record, rebuilt_shard_record
 from shared.state.jobs.record import Job, JobRecord
 from shared.state.jobs.shards import close_known_shards
-from shared.state.ledger_entry import entry_id
 from shared.unreadable import UNREADABLE_AFTER, is_newer, kept_aside, set_aside
-from trigger_function.deepgram_finish import deepgram_model
+from trigger_function.reconciler.lost_costs import possibly_spent, reservation_of
 from trigger_function.reconciler.sweep import request_sweep
 from trigger_function.services import Services
 
@@ -92,9 +92,22 @@ def look_after_unreadable(services: Services, marker: OpenMarker) -> str | None:
         return "rebuilt"
     job = services.jobs.load(job_id)
     if job is None:
-        return "waiting"
+        return _without_record_too(services, marker)
     _rebuild_shards(services, job.record, by_name)
     return "rebuilt" if outcome is None else _end_again(services, job, run, outcome)
+
+
+def _without_record_too(services: Services, marker: OpenMarker) -> str:
+    """Of a job whose outcome cannot be read, and whose record is gone: with a record, the next tick ends it again."""
+    job_id, run = marker.job_id, marker.run
+    opened = services.jobs.markers.read(job_id, run)
+    if opened is None:
+        return "waiting"
+    if services.jobs.load_stored(job_id) is not None:  # it was erased
+        services.jobs.markers.close(job_id, run)
+        return "closed"
+    _rebuild(services, opened.upload, run, opened.opened_at, None)
+    return "rebuilt"
 
 
 def look_after_lost_record(services: Services, marker: OpenMarker, opened: OpenJob) -> str | None:
@@ -158,9 +171,11 @@ def _checked(
 
 def _without_marker(services: Services, marker: OpenMarker, damaged: _Unreadable, record: _Unreadable | None) -> str:
     """The marker of a job whose record cannot be read either, or is not there: nothing names the upload, but the bucket
-    that it is in."""
+    that it is in, or the outcome of a run before."""
     upload = None if record is None else readable_upload(record.stored.data, marker.job_id)
-    if record is not None and upload is not None:
+    if upload is None:
+        upload = _upload_of_runs_before(services, marker)
+    if upload is not None:
         _rebuild(services, upload, marker.run, damaged.written_at, record)
         return "rebuilt"
     if record is not None:
@@ -173,6 +188,14 @@ def _without_marker(services: Services, marker: OpenMarker, damaged: _Unreadable
     # Last, so that a tick that is cut short does the same again.
     set_aside(services.state, damaged.name, damaged.stored, damaged.folder)
     return "set aside"
+
+
+def _upload_of_runs_before(services: Services, marker: OpenMarker) -> Upload | None:
+    for run in range(marker.run - 1, 0, -1):
+        with suppress(ValidationError):
+            if (outcome := services.jobs.outcome(marker.job_id, run)) is not None:
+                return outcome.upload
+    return None
 
 
 def _end_again(services: Services, job: Job, run: int, damaged: _Unreadable) -> str:
@@ -226,8 +249,10 @@ def _rebuild(services: Services, upload: Upload, run: int, opened_at: datetime, 
     run = max(run, kept.get("run", run), *services.jobs.runs(job_id))
     make = partial(rebuilt_record, upload, run, opened_at, losses=losses)
     spent, calls = Bill(), 0
+    bare = make(kept, spent=spent, calls=calls)
+    reserved = reservation_of(services, bare, is_day_known="received_at" in kept)
     if "spent" not in kept:
-        spent, calls = _possibly_spent(services, make(kept, spent=spent, calls=calls), kept.get("deepgram_calls"))
+        spent, calls = possibly_spent(services, bare, kept.get("deepgram_calls"), reserved)
     record = make(kept, spent=spent, calls=calls)
     if "earlier_usd" not in kept:
         outcomes = [services.jobs.outcome(job_id, one) for one in range(1, run)]
@@ -239,34 +264,6 @@ def _rebuild(services: Services, upload: Upload, run: int, opened_at: datetime, 
     services.jobs.write_rebuilt(record, 0 if damaged is None else damaged.stored.generation)
     fields = {"kept": sorted(kept), "attempts": record.attempts, "usd": record.spent.usd}
     _log.error("a job's record was made anew", extra={"fields": fields})
-
-
-def _possibly_spent(services: Services, record: JobRecord, calls: int | None) -> tuple[Bill, int]:
-    """What calls to Deepgram may have cost of which the record was the only note, and how many there were. `calls`: as
-    much as could be read of that; None: nothing."""
-    if calls == 0:
-        return Bill(), 0
-    # Of calls whose answers are posted, the record says it twice.
-    posted = [call.price for call in record.callbacks if call.price.items]
-    if posted and (calls is None or calls <= len(posted)):
-        return total(posted), len(posted)
-    others = (calls or 1) - len(posted)
-    answer = services.answers.any_of(record)
-    if answer is not None and calls is None and answer.run != record.run:
-        return Bill(), 0  # it is on the bill of the run that called
-    if answer is not None:
-        return total([*posted, *[answer.price] * others]), others + len(posted)
-    day, line = record.received_at.astimezone(UTC).date(), entry_id(record.upload.job_id, record.run)
-    reserved = services.ledger.entry(day, line)
-    if reserved is None:
-        return total(posted), len(posted)
-    # What took over from Deepgram has a reservation of its own, with the calls from before.
-    is_asked = reserved.method is Method.DEEPGRAM
-    usd = reserved.usd if is_asked else (reserved.possibly_usd - total(posted).usd) / others
-    if usd <= 0:
-        return total(posted), len(posted)
-    unknown = calls_of_unknown_price(deepgram_model(services, record), others, usd)
-    return total([*posted, unknown]), others + len(posted)
 
 
 def _rebuild_shards(services: Services, record: JobRecord, damaged: Mapping[str, _Unreadable]) -> None:
