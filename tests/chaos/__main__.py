@@ -13,6 +13,7 @@ import typer
 from infra.recordings import recording
 from tests.chaos.disturber import Disturbances
 from tests.chaos.faults import FaultRates
+from tests.chaos.instances import Instances
 from tests.chaos.run import ChaosOptions, ChaosRun, run_chaos
 
 
@@ -57,13 +58,19 @@ def _lines(run: ChaosRun) -> list[str]:
         f"  disturbances: {run.disturbances.total()}: {_counts(run.disturbances)}",
         f"  bills ${verdict.billed_usd:.4f}, overhead ${verdict.overhead_usd:.4f}; Deepgram answered"
         f" {verdict.deepgram_answers} calls; again: {_counts(verdict.deepgram_again)}",
-        f"  instances ran {verdict.instance_seconds:.0f} s, ${verdict.instance_usd:.4f}, and"
-        f" ${verdict.booked_instance_usd:.4f} is booked; {verdict.unseen_seconds:.1f} s are nowhere,"
-        f" {verdict.unsaid_seconds:.1f} s behind last words of killed ones",
+        *([_instances(verdict.instances)] if verdict.instances else []),
         f"  re-runs: {_counts(run.reruns)}; {verdict.runs - run.uploads} ended",
         *(f"  NOT INJECTED: {what}" for what in run.not_injected),
         *(f"  BROKEN: {problem}" for problem in verdict.problems or ()),
     ]
+
+
+def _instances(found: Instances) -> str:
+    return (
+        f"  instances ran {found.seconds:.0f} s, ${found.usd:.4f}, and ${found.booked_usd:.4f} is booked; on no bill:"
+        f" {found.unseen_seconds:.1f} s of processes killed before their first word, {found.unsaid_seconds:.1f} s of"
+        f" killed ones behind their last, {found.unclocked_seconds:.1f} s of the others"
+    )
 
 
 def _counts(counts: dict[str, int]) -> str:

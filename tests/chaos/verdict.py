@@ -16,7 +16,7 @@ from shared.messages import Receipt, TerminalMessage
 from shared.state.jobs.store import JobStore
 from shared.state.ledger import Ledger
 from shared.state.ledger_entry import Entry, EntryState, billed, month_of
-from tests.chaos.instances import judge_instances
+from tests.chaos.instances import Instances, judge_instances
 from tests.chaos.servers import ChaosCloud, DeepgramAnswer
 from tests.chaos.uploads import Drop
 from tests.support.user_client import UserClient
@@ -48,15 +48,7 @@ class Verdict:
     deepgram_answers: int = 0
     deepgram_again: Counter[str] = field(default_factory=Counter)
     """Answers beyond the first of a run, by why there was another call."""
-    instance_seconds: float = 0.0
-    instance_usd: float = 0.0
-    """What these cost."""
-    booked_instance_usd: float = 0.0
-    """What bills and overhead say of it."""
-    unseen_seconds: float = 0.0
-    """Of processes that were killed before they wrote a word."""
-    unsaid_seconds: float = 0.0
-    """Of other ones that were killed: behind their last words, and on no bill."""
+    instances: Instances | None = None
 
 
 def judge(
@@ -92,11 +84,8 @@ def judge(
     if abs(booked - verdict.billed_usd - verdict.overhead_usd) >= ROUNDING_USD:
         verdict.problems.append(f"the ledger has ${booked:.4f}, bills and overhead have another sum")
     _judge_deepgram(verdict, cloud, of_upload, function_stops)
-    found = judge_instances(cloud, messages.values(), overhead)
-    verdict.instance_seconds, verdict.instance_usd = found.seconds, found.usd
-    verdict.booked_instance_usd = found.booked_usd
-    verdict.unseen_seconds, verdict.unsaid_seconds = found.unseen_seconds, found.unsaid_seconds
-    verdict.problems += [*found.problems, *_left_over(user)]
+    verdict.instances = judge_instances(cloud, messages.values(), overhead)
+    verdict.problems += [*verdict.instances.problems, *_left_over(user)]
     return verdict
 
 
