@@ -40,6 +40,8 @@ class Heartbeat(PeriodicTask):
         self._billing = billing
         self._slot: HeldSlot | None = None
         self._slot_lock = threading.Lock()
+        self._has_claims = True
+        self._claims_lock = threading.Lock()
         self._stored_at = time.monotonic()
         self._deadline_seconds = services.claims_deadline_seconds
         self._records = JobStore(services.state, self._deadline_seconds)
@@ -58,6 +60,11 @@ class Heartbeat(PeriodicTask):
             if self._slot is not None:
                 self._services.own_slots.release(self._slot)
             self._slot = None
+
+    def end_claims(self) -> None:
+        """Renew nothing from now on, once a beat that has begun is over: only say what the execution costs."""
+        with self._claims_lock:
+            self._has_claims = False
 
     def record_execution(self) -> None:
         """Write what this execution cost by now, for whoever finds it killed."""
@@ -91,6 +98,13 @@ class Heartbeat(PeriodicTask):
 
         What goes wrong with one job must not cost another one its claim; a missed renewal is made up by the next one.
         """
+        with self._claims_lock:
+            if self._has_claims:
+                self._renew()
+            else:
+                self.record_execution()
+
+    def _renew(self) -> None:
         save = time.monotonic() - self._stored_at >= self._settings.checkpoint_seconds
         self._stored_at = time.monotonic() if save else self._stored_at
         with best_effort("the execution's slot was not renewed"):

@@ -107,47 +107,54 @@ class Worker:
     def run(self) -> bool:
         """Work until the queue is empty; True. False where something is left for the next attempt."""
         self._engines.start()
-        with self._subscription:
-            # From the beginning: what follows may wait for storage, and whoever finds this process killed is to know.
-            with self._heartbeat, self._hybrid, self._scale_out, self._reports:
-                try:
-                    self._heartbeat.record_execution()
-                    self._heartbeat.hold_slot()
-                    with best_effort("costs of killed attempts were not booked"):
-                        self._book_killed_attempts()
-                    for item in own_items(self._services):
-                        self._begin(Received(item, ack_id=None))
-                    self._pull_until_empty()
-                    self._charge_where_no_engine_started()
-                    clean = not self._stopping.is_set() and self._engine_failure is None
-                except Exception:
-                    # Whatever it is, running jobs must be put back, and the decoders must not wait for ever.
-                    _log.exception("worker failed")
-                    clean = False
-            self._stopping.set()
-            self._take_to_assemble()
-            for one in self._set_aside:
-                if one.received.ack_id:
-                    self._subscription.give_back(one.received.ack_id)
-            self._engines.stop()
-            if not clean:
-                self._attempt_end.hand_over(self._jobs.all(), self._settings.stop_margin_seconds / 2)
-            # The work is done and billed, and the slot lapses by itself: another attempt would only cost more.
-            with best_effort("the execution's slot was not released"):
-                self._heartbeat.release_slot()
-            if not clean:
-                # A download is not cut short, and Cloud Run gives ten seconds: whoever finds this process killed is to
-                # know of its last beat.
-                self._heartbeat.record_execution()
-            # Decoders of handed-over jobs end by themselves: the engines refuse their chunks.
-            self._runner.close()
-            self._audit_threads.shutdown(wait=False, cancel_futures=True)
-            self._admissions.close()
-            self._services.events.flush()
-            self._services.rendering.close()
-            with best_effort("the execution's cost was not booked"):
-                self._billing.close_execution()
+        # From the beginning to the end: whatever is waited for meanwhile, whoever finds this process killed is to know.
+        with self._subscription, self._heartbeat:
+            clean = self._work()
+            self._end(clean)
+        # Last, for the instance is billed until then.
+        with best_effort("the execution's cost was not booked"):
+            self._billing.close_execution()
         return clean
+
+    def _work(self) -> bool:
+        with self._hybrid, self._scale_out, self._reports:
+            try:
+                self._heartbeat.record_execution()
+                self._heartbeat.hold_slot()
+                with best_effort("costs of killed attempts were not booked"):
+                    self._book_killed_attempts()
+                for item in own_items(self._services):
+                    self._begin(Received(item, ack_id=None))
+                self._pull_until_empty()
+                self._charge_where_no_engine_started()
+            except Exception:
+                # Whatever it is, running jobs must be put back, and the decoders must not wait for ever.
+                _log.exception("worker failed")
+                return False
+            return not self._stopping.is_set() and self._engine_failure is None
+
+    def _end(self, clean: bool) -> None:
+        """Take no more work, put back what is left, and wait for what the threads still do."""
+        self._stopping.set()
+        self._heartbeat.end_claims()
+        self._take_to_assemble()
+        for one in self._set_aside:
+            if one.received.ack_id:
+                self._subscription.give_back(one.received.ack_id)
+        self._engines.stop()
+        if not clean:
+            self._attempt_end.hand_over(self._jobs.all(), self._settings.stop_margin_seconds / 2)
+        # The work is done and billed, and the slot lapses by itself: another attempt would only cost more.
+        with best_effort("the execution's slot was not released"):
+            self._heartbeat.release_slot()
+        if not clean:
+            self._heartbeat.record_execution()  # Cloud Run may give ten seconds only, and a download is not cut short
+        # Decoders of handed-over jobs end by themselves: the engines refuse their chunks.
+        self._runner.close()
+        self._audit_threads.shutdown(wait=False, cancel_futures=True)
+        self._admissions.close()
+        self._services.events.flush()
+        self._services.rendering.close()
 
     def _book_killed_attempts(self) -> None:
         """Earlier attempts at this task that ended without a word had ended when this one began."""

@@ -120,12 +120,18 @@ class _Life:
 
 
 def _known_dead_at(cloud: ChaosCloud, attempt: TaskAttempt) -> float:
-    """When the next attempt at its task began, or the lease of its last word ended."""
-    next_began = [
-        one.began for one in cloud.attempts if one.execution == attempt.execution and one.number > attempt.number
+    """When the lease of its last word ended, or the next attempt at its task began that had a word by then and has
+    another one later, or was killed."""
+    lease_ended = cloud.last_words.get(attempt.task, attempt.began) + float(cloud.environment["LEASE_SECONDS"])
+    later = [
+        one.began
+        for one in cloud.attempts
+        if one.execution == attempt.execution
+        and one.number > attempt.number
+        and cloud.first_words.get(one.task, lease_ended) < lease_ended
+        and (cloud.last_words[one.task] > lease_ended or (one.exit_code or 0) < 0)
     ]
-    lease_seconds = float(cloud.environment["LEASE_SECONDS"])
-    return min([*next_began, cloud.last_words.get(attempt.task, attempt.began) + lease_seconds])
+    return min([lease_ended, *later])
 
 
 def _booked_usd(messages: Iterable[TerminalMessage], overhead: Iterable[Entry]) -> dict[str, float]:

@@ -72,8 +72,9 @@ class ChaosCloud(LaptopCloud):
         self._faults = faults
         self.attempts: list[TaskAttempt] = []
         """Every process of an execution so far."""
+        self.first_words: dict[str, float] = {}
         self.last_words: dict[str, float] = {}
-        """By task: when what it says of its cost was last stored."""
+        """By task: when what it says of its cost was first and last stored."""
         self.answers: list[DeepgramAnswer] = []
         self.process_type = _timed(self.attempts)
         self.deepgram_server_type = _CallingDeepgramServer
@@ -108,6 +109,7 @@ class ChaosCloud(LaptopCloud):
     def _finalized(self, resource: Mapping[str, object]) -> None:
         if (task := _OPEN_EXECUTION.fullmatch(str(resource["name"]))) and resource["bucket"] == STATE:
             self.last_words[task[1]] = time.monotonic()
+            self.first_words.setdefault(task[1], self.last_words[task[1]])
         seconds = self._faults.hold_event() if resource["bucket"] == UPLOADS else None
         if seconds is None:
             super()._finalized(resource)

@@ -22,6 +22,7 @@ from shared.state.ledger import Booked
 from shared.state.ledger_entry import Entry, EntryState, month_of
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
+from tests.support.waiting import wait_until
 from tests.support.worker_services import TASK, FakeModelServices, worker_services
 from trigger_function.reconciler.open_jobs import reconcile_all
 
@@ -50,6 +51,7 @@ def killed() -> TaskCosts:
 def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobServices]:
     monkeypatch.setenv("JOB_GPU", "none")
     monkeypatch.setenv("WORK_IDLE_SECONDS", "0")
+    monkeypatch.setenv("HEARTBEAT_SECONDS", "0.2")
     monkeypatch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
     with worker_services(TaskIdentity(TASK.execution, 0, 1)) as made:
         yield made
@@ -243,18 +245,22 @@ def test_the_time_that_booking_takes_is_booked(
 def test_what_a_worker_waits_for_at_its_end_is_booked(
     cloud: LoopbackCloud, services: JobServices, killed: TaskCosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Progress that is published late, say: seconds behind its last upload's bill."""
+    """Progress that is published late, say. Meanwhile it says what it costs, for whoever finds it killed."""
     subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
     services = FakeModelServices(**vars(services))
     flushed_at = []
 
     def flush_slowly() -> None:
-        time.sleep(1.0)
+        waits_since = now()
+        wait_until(
+            lambda: [one for one in services.execution_costs.running() if one.updated_at > waits_since], "a word"
+        )
         flushed_at.append(time.monotonic())
 
     monkeypatch.setattr(services.events, "flush", flush_slowly)
     began = time.monotonic()
     assert Worker(services, subscription, Billing(Meter(began), services)).run()
+    assert [*services.execution_costs.running()] == []
     (own,) = booked(services, killed.model_copy(update={"attempt": 1}))
     second_usd = instance_second_usd(services.settings.shape, services.prices)
     assert own.usd >= (flushed_at[0] - began) * second_usd
