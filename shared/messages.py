@@ -63,6 +63,7 @@ class UnclaimedRecord(BaseModel):
     generation: int
     """Of the record's object."""
     received_at: datetime
+    queued_at: datetime | None = None
     traceparent: str | None = None
 
 

@@ -17,6 +17,7 @@ from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from gpu_job.worker.subscription import WorkSubscription
 from gpu_job.worker.worker import Worker
 from infra.recordings import recording
+from shared.clock import now
 from shared.enums import Engine, Method
 from shared.media import Media
 from shared.messages import Decision, WorkItem
@@ -80,7 +81,7 @@ def queued(cloud: LoopbackCloud, services: JobServices, name: str, seconds: floa
     )
     job = services.jobs.claim(upload, "function/1", timedelta(minutes=1))
     assert job is not None
-    job = services.jobs.save(job, state=JobState.QUEUED, media=media, decision=DECISION)
+    job = services.jobs.save(job, state=JobState.QUEUED, media=media, decision=DECISION, queued_at=now())
     item = item_of(job)
     path = services.publisher.topic_path(PROJECT, WORK_TOPIC)
     services.publisher.publish(path, item.model_dump_json().encode()).result(timeout=PATIENCE)

@@ -9,6 +9,7 @@ import pytest
 
 from infra.recordings import recording
 from shared.enums import JobDevice
+from shared.state.jobs.queued_item import unclaimed_job
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import LoopbackCloud
 from trigger_function.handle_upload import handle
@@ -53,3 +54,25 @@ def test_an_upload_that_is_queued_takes_eight_calls_while_others_come(cloud: Loo
         # A launch looks anew.
         ("LIST", "executions/gpu/slot-"): 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("settings", "options"),
+    [
+        ({}, {}),
+        ({"MONTHLY_BUDGET_USD": "100"}, {}),
+        ({}, {"transcribe-language": "en", "transcribe-speakers": "on"}),
+    ],
+    ids=["plain", "a budget", "options"],
+)
+def test_the_first_worker_claims_by_one_write(
+    cloud: LoopbackCloud, make_services: MakeServices, settings: dict[str, str], options: dict[str, str]
+) -> None:
+    """The item says all that the record says, so nothing is read."""
+    services = make_services(**settings)
+    handle(services, cloud.drop(AUDIO, metadata=options))
+    (item,) = cloud.work_items()
+    job, unclaimed = services.jobs.load(item.job_id), unclaimed_job(item)
+    assert job is not None
+    assert unclaimed is not None
+    assert unclaimed.changed(holder=job.record.holder, lease_until=job.record.lease_until) == job

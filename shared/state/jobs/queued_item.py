@@ -17,7 +17,10 @@ def work_item(job: Job, media: Media, decision: Decision) -> WorkItem:
         decision=decision,
         options=record.options,
         unclaimed=UnclaimedRecord(
-            generation=job.generation, received_at=record.received_at, traceparent=record.traceparent
+            generation=job.generation,
+            received_at=record.received_at,
+            queued_at=record.queued_at,
+            traceparent=record.traceparent,
         ),
     )
     as_read = unclaimed_job(item)
@@ -38,6 +41,7 @@ def unclaimed_job(item: WorkItem) -> Job | None:
         holder="",
         lease_until=unclaimed.received_at,
         received_at=unclaimed.received_at,
+        queued_at=unclaimed.queued_at,
         media=item.media,
         decision=item.decision,
         options=item.options,
