@@ -64,6 +64,7 @@ class UnclaimedRecord(BaseModel):
     """Of the record's object."""
     received_at: datetime
     queued_at: datetime | None = None
+    gather_until: datetime | None = None
     traceparent: str | None = None
 
 

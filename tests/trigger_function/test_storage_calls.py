@@ -61,9 +61,10 @@ def test_an_upload_that_is_queued_takes_eight_calls_while_others_come(cloud: Loo
     [
         ({}, {}),
         ({"MONTHLY_BUDGET_USD": "100"}, {}),
+        ({"GATHER_SECONDS": "600"}, {}),
         ({}, {"transcribe-language": "en", "transcribe-speakers": "on"}),
     ],
-    ids=["plain", "a budget", "options"],
+    ids=["plain", "a budget", "waits for company", "options"],
 )
 def test_the_first_worker_claims_by_one_write(
     cloud: LoopbackCloud, make_services: MakeServices, settings: dict[str, str], options: dict[str, str]

@@ -20,6 +20,7 @@ def work_item(job: Job, media: Media, decision: Decision) -> WorkItem:
             generation=job.generation,
             received_at=record.received_at,
             queued_at=record.queued_at,
+            gather_until=record.gather_until,
             traceparent=record.traceparent,
         ),
     )
@@ -42,6 +43,7 @@ def unclaimed_job(item: WorkItem) -> Job | None:
         lease_until=unclaimed.received_at,
         received_at=unclaimed.received_at,
         queued_at=unclaimed.queued_at,
+        gather_until=unclaimed.gather_until,
         media=item.media,
         decision=item.decision,
         options=item.options,
