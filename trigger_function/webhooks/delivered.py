@@ -6,6 +6,7 @@ webhooks/<endpoint>.json                     410 Gone: nothing is posted there f
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from shared import objects
 from shared.clock import now
 from shared.messages import TerminalMessage
+from shared.unreadable import NewerVersion, parsed
 from trigger_function.webhooks.endpoints import endpoint_id
 
 GONE_HOURS = 24.0
@@ -45,11 +47,12 @@ class Delivered:
         objects.create_once(self._state, _name(outcome, url), _dump(status))
 
     def is_gone(self, url: str) -> bool:
-        """Whether the endpoint wants nothing, as it said lately."""
-        stored = objects.read(self._state, _gone_name(url))
-        if stored is None:
-            return False
-        return now() - _Done.model_validate_json(stored.data).at < timedelta(hours=GONE_HOURS)
+        """Whether the endpoint wants nothing, as it said lately. Where that cannot be read, it says so once more."""
+        name = _gone_name(url)
+        stored, gone = objects.read(self._state, name), None
+        with suppress(NewerVersion):
+            gone = None if stored is None else parsed(stored.data, _Done, name)
+        return gone is not None and now() - gone.at < timedelta(hours=GONE_HOURS)
 
     def gone(self, url: str, status: int) -> None:
         """It said so now."""

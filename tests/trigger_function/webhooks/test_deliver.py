@@ -126,6 +126,19 @@ def test_who_is_gone_is_left_alone(make: MakeWebhooks, receiver: Receiver) -> No
     assert len(receiver.posted) == 1
 
 
+@pytest.mark.parametrize("note", [b"", b'{"schema_version": 2}'], ids=["damaged", "of a newer release"])
+def test_a_note_that_cannot_be_read_keeps_nobody_from_being_posted_to(
+    make: MakeWebhooks, receiver: Receiver, cloud: LoopbackCloud, note: bytes
+) -> None:
+    receiver.statuses = [410]
+    webhooks, state = make(receiver.url), cloud.storage.bucket(STATE)
+    assert webhooks.deliver(outcome(), now())
+    (name,) = cloud.names(STATE, "webhooks/")
+    objects.write(state, name, note)
+    assert webhooks.deliver(outcome(run=2), now())
+    assert len(receiver.posted) == 2
+
+
 def test_after_a_day_it_is_given_up(make: MakeWebhooks, receiver: Receiver) -> None:
     receiver.statuses = [500, 500]
     webhooks, message = make(receiver.url), outcome()
