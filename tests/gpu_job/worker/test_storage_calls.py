@@ -29,6 +29,9 @@ def test_an_upload_takes_five_calls_and_one_for_each_file_of_its_transcript(
     monkeypatch.setenv("WORK_IDLE_SECONDS", "0")
     monkeypatch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
     monkeypatch.setenv("JOB_GPU", "none")
+    # No heartbeat before it ends, however slow this machine is.
+    monkeypatch.setenv("HEARTBEAT_SECONDS", "3600")
+    monkeypatch.setenv("LEASE_SECONDS", "86400")
     monkeypatch.setenv("RESULT_FORMATS", ", ".join(("transcript.json", *formats)))
     with fixed_word_services() as services:
         job = queued(cloud, services, "call.opus")
@@ -61,3 +64,5 @@ def test_an_upload_takes_five_calls_and_one_for_each_file_of_its_transcript(
         ("POST", f"ledger/{day}/JOB"): 1,
     }
     assert not services.jobs.markers.is_open(job.id)
+    # The first word of what the task costs, and the one that names the upload, for it is alone and no beat came.
+    assert sum(count for (method, name), count in found.items() if (method, name[:5]) == ("POST", "open-")) == 2
