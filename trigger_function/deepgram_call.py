@@ -83,6 +83,15 @@ class _Call:
         return self.record.upload.job_id
 
 
+@dataclass(frozen=True)
+class _Answered:
+    """An answer that is stored."""
+
+    stored: StoredAnswer
+    seconds: float
+    """From the call to the answer."""
+
+
 def transcribe_with_deepgram(services: Services, job: Job, media: Media) -> None:
     """Call Deepgram, and finish the job with its answer, or leave that to the callback which brings it.
 
@@ -133,7 +142,9 @@ def transcribe_with_deepgram(services: Services, job: Job, media: Media) -> None
                 services.late_answers.expect(answer, use=use, failed=failed)
             raise
         tracing.set_attributes(span, duration_seconds=in_time.duration_seconds, channels=in_time.channels)
-    _take(services, _with_claim_kept(services, job).record, call, in_time)
+    # Before the claim is looked at: whoever has the job by now finds the answer, and need not call again.
+    answered = _keep(services, job.record, call, in_time)
+    _use(services, _with_claim_kept(services, job).record, call, answered)
 
 
 def _with_claim_kept(services: Services, job: Job) -> Job:
@@ -255,12 +266,21 @@ def _failed_late(services: Services, call: _Call, error: EngineFailed) -> None:
 
 def _take(services: Services, record: JobRecord, call: _Call, answer: DeepgramResult) -> None:
     """`record`: the newest, with what the job cost until now."""
-    took = time.monotonic() - call.began
+    _use(services, record, call, _keep(services, record, call, answer))
+
+
+def _keep(services: Services, record: JobRecord, call: _Call, answer: DeepgramResult) -> _Answered:
     stored = StoredAnswer(result=answer, price=call.price, run=record.run)
     services.answers.store(record, stored)
-    finish_with(services, record, call.media, stored)
+    return _Answered(stored, time.monotonic() - call.began)
+
+
+def _use(services: Services, record: JobRecord, call: _Call, answered: _Answered) -> None:
+    """`record`: as of `_take`."""
+    finish_with(services, record, call.media, answered.stored)
     # The transcript is published before the speeds are updated.
-    services.speeds.observe(deepgram_figures(billed_seconds(answer, call.media), took))
+    heard_seconds = billed_seconds(answered.stored.result, call.media)
+    services.speeds.observe(deepgram_figures(heard_seconds, answered.seconds))
 
 
 def _take_back(services: Services, call: _Call) -> None:
