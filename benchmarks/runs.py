@@ -59,11 +59,12 @@ def options(model: str = str(MODEL_PATH), **settings: str) -> CloudOptions:
 
 
 def looped(seconds: float, folder: Path) -> Path:
-    """Ten minutes of speech over and over, in Ogg Opus. Packets are copied: a day takes 15 s."""
+    """Ten minutes of speech over and over, in Ogg Opus. Packets are copied: a day takes 15 s. Their times go on without
+    a jump, as a recorder's do: decoders that are begun behind one would place what they read elsewhere."""
     path = folder / f"{seconds:.0f}-seconds.opus"
     with av.open(path, "w", format="ogg") as target, ExitStack() as stack:
         output: AudioStream | None = None
-        end = 0  # of the last packet, in ticks
+        end = longest = 0  # of the last packet, in ticks; and of all packets
         while True:
             source = stack.enter_context(av.open(recording("long_seen.opus").path))
             stream = source.streams.audio[0]
@@ -72,7 +73,9 @@ def looped(seconds: float, folder: Path) -> Path:
             for packet in source.demux(stream):
                 if packet.pts is None or packet.duration is None or packet.pts < 0 < first:
                     continue  # the end of the stream; what a decoder needs at its start only
-                packet.pts = packet.dts = first + packet.pts
+                if packet.duration < (longest := max(longest, packet.duration)):
+                    continue  # the last one, of which a player drops what is behind the recording's end
+                packet.pts = packet.dts = end if first else packet.pts
                 end = packet.pts + packet.duration
                 packet.stream = output
                 target.mux(packet)

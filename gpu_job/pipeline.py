@@ -31,7 +31,7 @@ from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.decoder_stream import InexactPart
 from gpu_job.audio.loudness import loudest
 from gpu_job.audio.pace import DecodePace
-from gpu_job.audio.samples import seconds
+from gpu_job.audio.samples import SAMPLE_RATE, seconds
 from gpu_job.audit.findings import Findings, merged_findings
 from gpu_job.audit.runner import DeliverTokens
 from gpu_job.engines.chain import EngineChain
@@ -209,7 +209,7 @@ class FileTranscription:
                 return self._feed(path, arriving)
             except InexactPart as error:
                 _log.info("decoding a shard from the file's start", extra={"fields": {"reason": str(error)}})
-                if not self._shard.begin_anew():
+                if not self._shard.begin_anew(round(self._decoded_seconds * SAMPLE_RATE)):
                     self._audits = self._new_audits(is_audited=False)
                 if arriving is not None:
                     arriving.fetch_all()

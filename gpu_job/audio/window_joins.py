@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from gpu_job.audio.decoder_process.child import DecoderFailed
-from gpu_job.audio.parallel import LEAD_FRAMES, Window
+from gpu_job.audio.parallel import Window
 from gpu_job.audio.samples import SAMPLE_RATE, AudioBlock, Frames
 
 COMPARED_FRAMES = 3 * SAMPLE_RATE
@@ -126,7 +126,8 @@ def join_windows(
             if window.end is not None and taken < window.end - window.start:
                 # The file is shorter than its header says; a decoder that gave up must not hide what comes later.
                 for later in range(number + 1, len(plan)):
-                    if sum(len(block.samples) for block in _until_border(readers[later % children])) > LEAD_FRAMES:
+                    frames = sum(len(block.samples) for block in _until_border(readers[later % children]))
+                    if frames > plan[later].lead:
                         raise DecodingMismatch(
                             f"a decoder ended early, in the window at {window.start // SAMPLE_RATE} s"
                         )
@@ -153,8 +154,9 @@ def _behind_lead(
 ) -> Iterator[AudioBlock]:
     """The blocks without the lead, in which there have to be the samples that came `before`, if any did."""
     lead: list[AudioBlock] = []
+    frames = window.start - window.decoder_start
     try:
-        while sum(len(block.samples) for block in lead) < LEAD_FRAMES:
+        while sum(len(block.samples) for block in lead) < frames:
             lead.append(next(blocks))
     except (StopIteration, DecoderFailed):
         raise DecodingMismatch("a window's decoder ended before it began") from None
@@ -162,10 +164,10 @@ def _behind_lead(
     if any(frames.shape[1] != channels for frames in (*(before or ()), *(block.samples for block in lead))):
         raise DecodingMismatch("the channels change")
     taken = np.concatenate([block.samples for block in lead])
-    compared = taken[LEAD_FRAMES - COMPARED_FRAMES : LEAD_FRAMES]
+    compared = taken[frames - COMPARED_FRAMES : frames]
     if before is not None and not is_same(np.concatenate(list(before))[-COMPARED_FRAMES:], compared):
         raise DecodingMismatch(f"the decoders differ at {window.start // SAMPLE_RATE} s")
-    rest = taken[LEAD_FRAMES:]
+    rest = taken[frames:]
     return chain([replace(lead[-1], samples=rest)] if len(rest) else [], blocks)
 
 

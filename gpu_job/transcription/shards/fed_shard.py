@@ -8,6 +8,8 @@ from dataclasses import replace
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.audible import SampleRange
 from gpu_job.audio.chunker import Chunk
+from gpu_job.audio.parallel import MIN_WINDOW_SECONDS
+from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.audio.sounding_track import has_one_candidate
 from gpu_job.audit.findings import Findings
 from gpu_job.transcription.channel_audio import ChannelAudio
@@ -25,6 +27,10 @@ def hears_the_same(media: Media, channels: int) -> bool:
 
     `channels`: 1 for the mix of all."""
     return channels > 1 or has_one_candidate(media)
+
+
+FIRST_DECODER_FRAMES = MIN_WINDOW_SECONDS * SAMPLE_RATE
+"""From a file's start on, so much is one decoder's, however the rest is decoded."""
 
 
 class FedShard:
@@ -84,13 +90,17 @@ class FedShard:
         if self._recorder is not None:
             self._recorder.is_usable = False
 
-    def begin_anew(self) -> bool:
+    def begin_anew(self, position: int) -> bool:
         """It is fed again, from the file's start: what was found may be of wrong samples. False: chunks are with the
-        audit by now. Results count for the same samples alone; an audit of two decodings would be one of neither."""
+        audit by now. Results count for the same samples alone; an audit of two decodings would be one of neither.
+
+        `position`: the frame of the file until which it was fed. Where that was from the file's start, and by its first
+        decoder alone, the same samples come again."""
         self._scope.part = None
         if self._recorder is None:
             return False
-        is_clean = not self._recorder.has_begun
+        is_same = self.shard is not None and self.shard.start == 0 and position <= FIRST_DECODER_FRAMES
+        is_clean = is_same or not self._recorder.has_begun
         self._recorder = ShardRecorder(self._recorder.shard, self._channels) if is_clean else None
         return is_clean
 

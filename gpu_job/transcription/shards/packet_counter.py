@@ -24,6 +24,7 @@ class PacketCounter:
         packets begin that are counted; None: all of the file."""
         self.counted: CountedPart | None = None
         """None until it is done, and where they could not be counted."""
+        self._is_left = False
         self._child = DecoderStream(path, options).counting(part)
         self._thread = threading.Thread(target=self._read, name="packets", daemon=True)
         self._thread.start()
@@ -39,6 +40,7 @@ class PacketCounter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
+        self._is_left = True
         self._child.kill()
         self._thread.join()
         self._child.__exit__(kind, error, where)
@@ -51,6 +53,7 @@ class PacketCounter:
                 elif isinstance(record, CountedPart):
                     self.counted = record
         except DecoderFailed as error:
-            _log.warning("packets not counted", extra={"fields": {"reason": error.reason}})
+            if not self._is_left:
+                _log.warning("packets not counted", extra={"fields": {"reason": error.reason}})
         except Exception:
             _log.warning("packets not counted", exc_info=True)

@@ -104,3 +104,17 @@ def test_windows_of_a_part_are_several_and_leave_nothing_out(children: int, seco
         assert [window.end for window in plan[:-1]] == [window.start for window in plan[1:]]
         assert plan[-1].end == end
         assert all((window.frames or 0) <= 150 * SAMPLE_RATE for window in plan[:-1])
+
+
+def test_opus_of_speech_has_the_same_samples_from_wherever_it_is_begun(tmp_path: Path) -> None:
+    """A decoder that is begun at 74 s takes 1.6 s to give them, and one that is begun at 132 s takes 1.9."""
+    speech = ("-stream_loop", "-1", "-i", str(recording("long_seen.opus").path), "-t", "150")
+    path = make(tmp_path / "voice.opus", *speech, "-c:a", "libopus", "-b:a", "12k", "-application", "voip")
+    media, often = inspected(path), ParallelDecoding(children=2, ahead_seconds=2 * MIN_WINDOW_SECONDS)
+    whole = samples(path, media, parallel=ALONE)
+    for start in (74, 132):
+        for lead in (4, 8):
+            begin = (start + lead - MIN_WINDOW_SECONDS) * SAMPLE_RATE
+            part = Window(begin, None)
+            assert plan_part(media, often, part)[1].start == (start + lead) * SAMPLE_RATE
+            assert np.array_equal(samples(path, media, part, often), whole[:, begin:])
