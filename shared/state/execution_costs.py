@@ -192,7 +192,7 @@ class ExecutionCosts:
         instance is billed meanwhile. Raises StateConflict where others book it again and again: then the reconciler
         does it.
         """
-        booked, is_booked = None, False  # nearly always nobody has booked anything: then one call does it
+        booked, has_booked = None, False  # nearly always nobody has booked anything: then one call does it
         for _ in range(BOOK_TRIES):
             costs = costs_now()
             settled = self.settled(costs)
@@ -201,14 +201,15 @@ class ExecutionCosts:
                 # uploads' outcomes.
                 self.update(costs.model_copy(update={"has_ended": True, "alive_until": now()}))
             entry = settled.overhead()
-            is_booked = self._ledger.book_overhead(entry, booked)
-            if is_booked and costs_now().spent_usd - costs.spent_usd <= UNBOOKED_SECONDS * costs.usd_per_second:
-                break
+            if self._ledger.book_overhead(entry, booked):
+                if not has_booked and not settled.recorded:
+                    objects.delete(self._bucket, _object_name(costs))
+                has_booked = True
+                if costs_now().spent_usd - costs.spent_usd <= UNBOOKED_SECONDS * costs.usd_per_second:
+                    return entry
             booked = self._ledger.booked(entry)  # before the look at the outcomes
-        if not is_booked:
+        if not has_booked:
             raise StateConflict(f"the ledger's line of {costs.name} was changed by another process again and again")
-        if not settled.recorded:
-            objects.delete(self._bucket, _object_name(costs))
         return entry
 
     def close_killed(self, costs: TaskCosts, known_dead_at: datetime) -> None:

@@ -222,19 +222,28 @@ def test_what_has_changed_between_the_look_and_the_deletion_is_kept(
     assert [*costs.running()] == [last]
 
 
+@pytest.mark.parametrize("slow", ["ledger's line", "deletion"])
 def test_the_time_that_booking_takes_is_booked(
-    services: JobServices, killed: TaskCosts, monkeypatch: pytest.MonkeyPatch
+    services: JobServices, killed: TaskCosts, monkeypatch: pytest.MonkeyPatch, slow: str
 ) -> None:
-    """Cloud Storage takes 8 s for the ledger's line; the instance is billed meanwhile."""
-    costs, book_overhead = services.execution_costs, services.ledger.book_overhead
-    spent = [0.5]
+    """Cloud Storage takes 8 s for one of its calls; the instance is billed meanwhile."""
+    costs, spent = services.execution_costs, [0.5]
+    book_overhead, delete = services.ledger.book_overhead, objects.delete
 
-    def booked_slowly(entry: Entry, before: Booked | None) -> bool:
-        if len(spent) == 1:
+    def takes_long(call: str) -> None:
+        if call == slow and len(spent) == 1:
             spent.append(spent[-1] + 8 * USD_PER_SECOND)
+
+    def slowly_booked(entry: Entry, before: Booked | None) -> bool:
+        takes_long("ledger's line")
         return book_overhead(entry, before)
 
-    monkeypatch.setattr(services.ledger, "book_overhead", booked_slowly)
+    def slowly_deleted(bucket: Bucket, name: str) -> bool:
+        takes_long("deletion")
+        return delete(bucket, name)
+
+    monkeypatch.setattr(services.ledger, "book_overhead", slowly_booked)
+    monkeypatch.setattr(objects, "delete", slowly_deleted)
     costs.update(killed)
     costs.close(lambda: killed.model_copy(update={"spent_usd": spent[-1]}))
     (entry,) = booked(services, killed)
