@@ -200,6 +200,23 @@ def test_killed_before_any_effect(
     assert effect > 3
 
 
+def test_killed_behind_a_beat_whose_word_was_not_stored(cloud: LoopbackCloud, services: JobServices) -> None:
+    """It would have named the upload: so the upload's record has nothing of the worker's time, only what it called."""
+    items = two_uploads(cloud, services, "only", ends_at_once)
+    killed = SteppedWorker(cloud, services, "transcribe-1")
+    killed.say()
+    assert killed.claim(items[0]) is not None
+    cloud.storage_server.fail_next(1, 403, method="POST", name_prefix="open-executions/")
+    killed.beat()
+    record = services.jobs.load(items[0].job_id)
+    assert record is not None
+    assert record.record.spent == Bill()
+    book_killed(services, killed)
+    other = end_what_is_open(cloud, services, items, "transcribe-2")
+    book_what_is_left(services)
+    assert booked_usd(services) == pytest.approx(killed.lived_usd + other.lived_usd)
+
+
 @pytest.mark.parametrize("has_beaten", [False, True])
 def test_a_worker_ends_while_a_thread_of_it_ends_an_upload(
     cloud: LoopbackCloud, services: JobServices, monkeypatch: pytest.MonkeyPatch, has_beaten: bool
