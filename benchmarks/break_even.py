@@ -9,9 +9,10 @@ from benchmarks.line_plot import Axis, line_plot
 from benchmarks.month import settings_of
 from benchmarks.report import Measurement
 from shared.costs.gathering import Queue
+from shared.costs.job_seconds import PricingContext, TranscriptionRequest
 from shared.costs.prices import price_book
 from shared.costs.quote import Quote
-from shared.costs.quotes import PricingContext, TranscriptionRequest, quotes_for
+from shared.costs.quotes import quotes_for
 from shared.enums import Method
 from shared.media import Media
 

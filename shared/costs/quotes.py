@@ -10,18 +10,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from shared.costs.bill import Bill, LineItem, LineItemKind, Phase, deepgram_bill, instance_bill
-from shared.costs.gathering import GatherRules, Queue, gather_seconds
-from shared.costs.language_trial import NO_TRIAL, HeardBeside
-from shared.costs.launch_plan import Backlog, LaunchRules, RunningExecutions, executions_to_launch
-from shared.costs.prices import JobShape, PriceBook
+from shared.costs.gathering import Queue, gather_seconds
+from shared.costs.job_seconds import (
+    PricingContext,
+    TranscriptionRequest,
+    hearing_whole_seconds,
+    overhead_seconds,
+    parakeet_seconds,
+    queue_seconds,
+    queued_seconds,
+    redacting_seconds,
+    speakers_seconds,
+    start_delay_seconds,
+    transcribing_seconds,
+)
+from shared.costs.launch_plan import Backlog, RunningExecutions, executions_to_launch
 from shared.costs.quote import IF_INCOMPLETE, Limit, Quote, Refusal
-from shared.costs.shard_plan import NEVER_DIVIDED, ShardRules, plan_shards
-from shared.costs.speeds import Speeds
+from shared.costs.shard_plan import plan_shards
 from shared.enums import Method
-from shared.media import Media
 
 BYTES_PER_SECOND_SENT = 32_000
 """Of audio that a job sends to Deepgram: WAV, 16 kHz, 16 bits."""
@@ -29,68 +38,6 @@ BYTES_PER_SECOND_SENT = 32_000
 ASSEMBLED_X_REAL_TIME = 6_500.0
 """How fast the words of a divided upload are put together and its results rendered, each on one core: 13 CPU s a day of
 150 words a minute (docs/benchmarks.md)."""
-
-ONE_EXECUTION = LaunchRules(max_executions=1, drain_seconds=math.inf)
-
-
-@dataclass(frozen=True)
-class PricingContext:
-    """What quotes are made from: prices, speeds and one job's hardware."""
-
-    book: PriceBook
-    shape: JobShape
-    """An instance of the job that is quoted."""
-    speeds: Speeds
-    deepgram_model: str
-    idle_seconds: float
-    """How long an execution looks for more work before it ends, billed like the rest."""
-    gather: GatherRules = field(default_factory=GatherRules)
-    launches: LaunchRules = ONE_EXECUTION
-    """How many executions of the job work on an upload that is divided."""
-    shards: ShardRules = NEVER_DIVIDED
-    queue_x_real_time: float | None = None
-    """At which what waits is transcribed: the deployment's own model's, in whose seconds queues count. None: as fast as
-    this upload."""
-    trial: HeardBeside = NO_TRIAL
-    """Of this upload on this job."""
-
-    @property
-    def queue_speed(self) -> float:
-        """Seconds of audio of the queue in a second. Raises UnknownDevice."""
-        return self.queue_x_real_time or self.speeds.of(self.shape.device).x_real_time
-
-
-@dataclass(frozen=True)
-class TranscriptionRequest:
-    """What is to be transcribed."""
-
-    media: Media
-    streams: int = 1
-    """Channels that are transcribed separately: each is a recording of its own, to every engine."""
-    deadline_seconds: float | None = None
-    speakers: bool = False
-    """Whether it is to be found out who speaks."""
-    speakers_need_the_whole: bool = False
-    """Whether one execution hears that in all of the recording, though it is in shards."""
-    keyterms: bool = False
-    """Whether engines are to favour key terms; that takes Parakeet no time worth predicting."""
-    second_opinion_usd: float = 0.0
-    """Most that Deepgram may cost for what the job's own engine was not sure of."""
-    deepgram_redacts: bool = False
-    """Whether Deepgram, where it has all of the audio, is to redact its words."""
-    deepgram_may_complete: bool = False
-    """Whether Deepgram may hear what the job's engines have no words for."""
-    job_may_complete: bool = False
-    """Whether a job may hear what Deepgram has no words for."""
-    deepgram_multilingual: bool = False
-    """Whether Deepgram is asked for several languages within the recording."""
-    redacted_audio: bool = False
-    """Whether the job makes a redacted recording, which it decodes and transcribes once more."""
-
-    @property
-    def audio_seconds(self) -> float:
-        """Audio that engines transcribe and bill."""
-        return self.media.duration_seconds * self.streams
 
 
 def quotes_for(request: TranscriptionRequest, pricing: PricingContext, queue: Queue) -> tuple[Quote, ...]:
@@ -156,7 +103,7 @@ def _with_second_opinion(quote: Quote, request: TranscriptionRequest, pricing: P
 def _own_quote(request: TranscriptionRequest, pricing: PricingContext, queue: Queue) -> Quote:
     at_once = _parakeet(request, pricing, replace(queue, company_seconds=0.0), 1.0)
     spare = None if request.deadline_seconds is None else request.deadline_seconds - at_once.completion_seconds
-    wait = gather_seconds(pricing.gather, queue, _queued_seconds(request, pricing), spare)
+    wait = gather_seconds(pricing.gather, queue, queued_seconds(request, pricing), spare)
     if wait <= 0:
         return at_once
     if at_once.shards:
@@ -169,18 +116,18 @@ def _parakeet(request: TranscriptionRequest, pricing: PricingContext, queue: Que
     """Parakeet alone, on the first `share` of the audio."""
     if share == 1.0 and (divided := _divided(request, pricing, queue)) is not None:
         return divided
-    transcribing = share * _transcribing_seconds(request, pricing)
+    transcribing = share * transcribing_seconds(request, pricing)
     # Whose voice it is, is heard of all of the audio, and before a redacted recording is made.
-    for_speakers = max(0.0, _speakers_seconds(request, pricing) - transcribing)
-    busy = share * _parakeet_seconds(request, pricing)
-    seconds = {**_overhead_seconds(request, pricing, queue), Phase.TRANSCRIPTION: busy}
-    before = _start_delay_seconds(pricing, queue) + pricing.trial.seconds(request.audio_seconds)
+    for_speakers = max(0.0, speakers_seconds(request, pricing) - transcribing)
+    busy = share * parakeet_seconds(request, pricing)
+    seconds = {**overhead_seconds(request, pricing, queue), Phase.TRANSCRIPTION: busy}
+    before = start_delay_seconds(pricing, queue) + pricing.trial.seconds(request.audio_seconds)
     return Quote(
         method=Method.PARAKEET,
         bill=_instance_bill(pricing, seconds, for_speakers, pricing.trial.lines(request.audio_seconds)),
         completion_seconds=before + busy + for_speakers,
         device=pricing.shape.job_device,
-        queue_seconds=_queue_seconds(pricing, queue),
+        queue_seconds=queue_seconds(pricing, queue),
     )
 
 
@@ -203,11 +150,11 @@ def _divided(request: TranscriptionRequest, pricing: PricingContext, queue: Queu
     at_once = executions_to_launch(backlog, RunningExecutions(), speed, pricing.launches, most)
     rounds = math.ceil(len(shards) / at_once)
     longest = max(shard.seconds_of(media.duration_seconds) for shard in shards) / media.duration_seconds
-    transcribing = _transcribing_seconds(request, pricing)
-    behind_batches = max(0.0, _speakers_seconds(request, pricing) - transcribing) if in_shards else 0.0
+    transcribing = transcribing_seconds(request, pricing)
+    behind_batches = max(0.0, speakers_seconds(request, pricing) - transcribing) if in_shards else 0.0
     busy = transcribing + behind_batches
-    hearing_whole = _hearing_whole_seconds(request, pricing)
-    assembling = media.duration_seconds / ASSEMBLED_X_REAL_TIME + _redacting_seconds(request, pricing)
+    hearing_whole = hearing_whole_seconds(request, pricing)
+    assembling = media.duration_seconds / ASSEMBLED_X_REAL_TIME + redacting_seconds(request, pricing)
     seconds = {Phase.TRANSCRIPTION: transcribing + assembling}
     starting = at_once - (1 if queue.running else 0)  # some run by then, or are started for it
     if starting:
@@ -217,10 +164,10 @@ def _divided(request: TranscriptionRequest, pricing: PricingContext, queue: Queu
         # Shards have no trial: of one nobody knows whether it is like the rest.
         bill=_instance_bill(pricing, seconds, behind_batches + hearing_whole),
         completion_seconds=(
-            _start_delay_seconds(pricing, queue) + min(1.0, rounds * longest) * busy + assembling + hearing_whole
+            start_delay_seconds(pricing, queue) + min(1.0, rounds * longest) * busy + assembling + hearing_whole
         ),
         device=pricing.shape.job_device,
-        queue_seconds=_queue_seconds(pricing, queue),
+        queue_seconds=queue_seconds(pricing, queue),
         shards=len(shards),
         executions=at_once,
     )
@@ -242,69 +189,6 @@ def _instance_bill(
         speakers_seconds=for_speakers,
         trial_seconds=trial,
     )
-
-
-def _overhead_seconds(request: TranscriptionRequest, pricing: PricingContext, queue: Queue) -> dict[Phase, float]:
-    """This upload's part of an execution's time outside batches; a running execution is paid for by others."""
-    if queue.running:
-        return {}
-    own_seconds = _queued_seconds(request, pricing)
-    part = own_seconds / (own_seconds + max(queue.waiting_seconds, queue.company_seconds))
-    startup_seconds = pricing.speeds.of(pricing.shape.device).startup_seconds
-    return {Phase.START_UP: part * startup_seconds, Phase.WAITING: part * pricing.idle_seconds}
-
-
-def _queued_seconds(request: TranscriptionRequest, pricing: PricingContext) -> float:
-    """This upload's audio, as queues count it."""
-    return request.audio_seconds * pricing.queue_speed / pricing.speeds.of(pricing.shape.device).x_real_time
-
-
-def _start_delay_seconds(pricing: PricingContext, queue: Queue) -> float:
-    """Seconds until the job turns to this upload."""
-    speed = pricing.speeds.of(pricing.shape.device)
-    start = queue.starting_seconds if queue.running else speed.startup_seconds
-    return start + queue.waiting_seconds / pricing.queue_speed
-
-
-def _queue_seconds(pricing: PricingContext, queue: Queue) -> float:
-    """Of the start delay, the part behind uploads that wait for executions that run."""
-    if not queue.running:
-        return 0.0
-    return queue.waiting_seconds / pricing.queue_speed
-
-
-def _parakeet_seconds(request: TranscriptionRequest, pricing: PricingContext) -> float:
-    """Seconds for the whole audio, on one execution."""
-    return _transcribing_seconds(request, pricing) + _redacting_seconds(request, pricing)
-
-
-def _transcribing_seconds(request: TranscriptionRequest, pricing: PricingContext) -> float:
-    """Decoding and transcribing run side by side."""
-    speed = pricing.speeds.of(pricing.shape.device).x_real_time
-    return max(request.audio_seconds / speed, request.media.duration_seconds / pricing.speeds.decode_x_real_time)
-
-
-def _redacting_seconds(request: TranscriptionRequest, pricing: PricingContext) -> float:
-    """A redacted recording is made when there is a transcript, by decoding once more, and transcribed, too."""
-    if not request.redacted_audio:
-        return 0.0
-    decoding = request.media.duration_seconds / pricing.speeds.decode_x_real_time
-    return _transcribing_seconds(request, pricing) + decoding
-
-
-def _speakers_seconds(request: TranscriptionRequest, pricing: PricingContext) -> float:
-    """Seconds in which the speakers of the whole audio are told apart, beside the rest; 0 where nobody asks."""
-    if not request.speakers:
-        return 0.0
-    return request.media.duration_seconds / pricing.speeds.of(pricing.shape.device).speakers_x_real_time
-
-
-def _hearing_whole_seconds(request: TranscriptionRequest, pricing: PricingContext) -> float:
-    """Seconds in which who assembles shards hears who speaks in the whole, beside decoding it; 0 where shards do."""
-    if not (request.speakers and request.speakers_need_the_whole):
-        return 0.0
-    decoding = request.media.duration_seconds / pricing.speeds.decode_x_real_time
-    return max(decoding, _speakers_seconds(request, pricing))
 
 
 def _deepgram(request: TranscriptionRequest, pricing: PricingContext, share: float) -> Quote:
@@ -334,8 +218,8 @@ def _hybrid(request: TranscriptionRequest, pricing: PricingContext, queue: Queue
     # Where a deadline needs both, nothing waits for company.
     queue = replace(queue, company_seconds=0.0)
     # What is cut waits for the end of a trial, Deepgram's part, too.
-    start_delay = _start_delay_seconds(pricing, queue) + pricing.trial.seconds(request.audio_seconds)
-    job_seconds, speakers_seconds = _parakeet_seconds(request, pricing), _speakers_seconds(request, pricing)
+    start_delay = start_delay_seconds(pricing, queue) + pricing.trial.seconds(request.audio_seconds)
+    job_seconds, for_speakers = parakeet_seconds(request, pricing), speakers_seconds(request, pricing)
     api_seconds = request.audio_seconds / pricing.speeds.deepgram_x_real_time
     available = None if request.deadline_seconds is None else request.deadline_seconds - start_delay
     # Without start-up: both parts of a hybrid begin with it.
@@ -344,15 +228,15 @@ def _hybrid(request: TranscriptionRequest, pricing: PricingContext, queue: Queue
     share = deepgram_share(job_seconds, api_seconds, available, parakeet_is_cheaper)
     first, rest = _parakeet(request, pricing, queue, 1 - share), _deepgram(request, pricing, share)
     refusals: tuple[Refusal, ...] = ()
-    if available is not None and max(job_seconds, speakers_seconds) <= available:
+    if available is not None and max(job_seconds, for_speakers) <= available:
         refusals = (Refusal(limit=Limit.NEEDLESS, why="Parakeet alone is in time"),)
     return Quote(
         method=Method.HYBRID,
         bill=first.bill + rest.bill,
-        completion_seconds=start_delay + max((1 - share) * job_seconds, share * api_seconds, speakers_seconds),
+        completion_seconds=start_delay + max((1 - share) * job_seconds, share * api_seconds, for_speakers),
         device=pricing.shape.job_device,
         deepgram_share=share,
-        queue_seconds=_queue_seconds(pricing, queue),
+        queue_seconds=queue_seconds(pricing, queue),
         refusals=refusals,
     )
 

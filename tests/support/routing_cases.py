@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.costs.bill import Bill, LineItem, LineItemKind
+from shared.costs.job_seconds import PricingContext
 from shared.costs.prices import JobShape, PriceBook, price_book
 from shared.costs.quote import Quote
-from shared.costs.quotes import PricingContext
 from shared.enums import Method
 from shared.formats.tracks import AudioTrack
 from shared.media import Media

@@ -20,11 +20,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from shared.costs.gathering import GatherRules
+from shared.costs.job_seconds import ONE_EXECUTION, PricingContext, TranscriptionRequest
 from shared.costs.language_trial import HeardBeside
 from shared.costs.launch_plan import LaunchRules
 from shared.costs.prices import JobShape, PriceBook
 from shared.costs.quote import Limit, Quote
-from shared.costs.quotes import ONE_EXECUTION, PricingContext, TranscriptionRequest, parakeet_quote, quotes_for
+from shared.costs.quotes import parakeet_quote, quotes_for
 from shared.costs.shard_plan import NEVER_DIVIDED, ShardRules
 from shared.costs.speeds import Speeds
 from shared.deepgram_request import DeepgramRequest, redacted_by_deepgram

@@ -25,8 +25,9 @@ from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from shared.clock import now
 from shared.costs.bill import Bill, LineItemKind, deepgram_bill, instance_second_usd
 from shared.costs.gathering import Queue
+from shared.costs.job_seconds import PricingContext, TranscriptionRequest
 from shared.costs.prices import price_book
-from shared.costs.quotes import PricingContext, TranscriptionRequest, quotes_for
+from shared.costs.quotes import quotes_for
 from shared.costs.speeds import SHORTEST_DECODED_SECONDS, SHORTEST_HEARD_SECONDS, Observations
 from shared.enums import Engine, Method
 from shared.errors import EngineFailed

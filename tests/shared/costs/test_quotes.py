@@ -11,16 +11,11 @@ from hypothesis import strategies as st
 
 from shared.costs.bill import LineItemKind, Phase
 from shared.costs.gathering import GatherRules, Queue
+from shared.costs.job_seconds import PricingContext, TranscriptionRequest
 from shared.costs.launch_plan import LaunchRules
 from shared.costs.prices import CloudRunPrices, CloudStoragePrices, JobShape, Price, PriceBook, UnknownPrice
 from shared.costs.quote import Limit, Quote
-from shared.costs.quotes import (
-    ASSEMBLED_X_REAL_TIME,
-    PricingContext,
-    TranscriptionRequest,
-    deepgram_share,
-    quotes_for,
-)
+from shared.costs.quotes import ASSEMBLED_X_REAL_TIME, deepgram_share, quotes_for
 from shared.costs.shard_plan import ShardRules
 from shared.costs.speeds import DeviceSpeed, Speeds, UnknownDevice
 from shared.enums import Method
