@@ -193,6 +193,7 @@ class ExecutionCosts:
         does it.
         """
         booked, has_booked = None, False  # nearly always nobody has booked anything: then one call does it
+        is_there = True  # the object
         for _ in range(BOOK_TRIES):
             costs = costs_now()
             settled = self.settled(costs)
@@ -200,10 +201,12 @@ class ExecutionCosts:
                 # Before the ledger: whoever finds this worker killed knows what it knew. The reconciler looks for these
                 # uploads' outcomes.
                 self.update(costs.model_copy(update={"has_ended": True, "alive_until": now()}))
+                is_there = True
             entry = settled.overhead()
             if self._ledger.book_overhead(entry, booked):
-                if not has_booked and not settled.recorded:
+                if is_there and not settled.recorded:
                     objects.delete(self._bucket, _object_name(costs))
+                    is_there = False
                 has_booked = True
                 if costs_now().spent_usd - costs.spent_usd <= UNBOOKED_SECONDS * costs.usd_per_second:
                     return entry

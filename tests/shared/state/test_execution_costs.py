@@ -17,7 +17,10 @@ from gpu_job.worker.worker import Worker
 from shared import objects
 from shared.clock import now
 from shared.costs.bill import instance_second_usd
+from shared.errors import DropscribeError
+from shared.media import Upload
 from shared.state.execution_costs import RecordedCost, TaskCosts
+from shared.state.job_result import failed
 from shared.state.ledger import Booked
 from shared.state.ledger_entry import Entry, EntryState, month_of
 from tests.support.function_services import MakeServices
@@ -246,6 +249,33 @@ def test_the_time_that_booking_takes_is_booked(
     monkeypatch.setattr(objects, "delete", slowly_deleted)
     costs.update(killed)
     costs.close(lambda: killed.model_copy(update={"spent_usd": spent[-1]}))
+    (entry,) = booked(services, killed)
+    assert entry.usd == pytest.approx(0.508 - killed.on_bills_usd)
+    assert [*costs.running()] == []
+
+
+def test_an_upload_that_ends_while_its_worker_books_hides_none_of_the_time_that_takes(
+    services: JobServices, killed: TaskCosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker's object says what it cost before: whoever books by that later knows less than the ledger has."""
+    upload = Upload(bucket="uploads", name="a.wav", generation=1)
+    job = services.jobs.claim(upload, "a worker", timedelta(minutes=5))
+    assert job is not None
+    costs, spent = services.execution_costs, [0.5]
+    book_overhead = services.ledger.book_overhead
+
+    def slowly_booked(entry: Entry, before: Booked | None) -> bool:
+        if len(spent) == 1:
+            spent.append(spent[-1] + 8 * USD_PER_SECOND)
+            services.finisher.finish(job.record, failed(DropscribeError("No.")))
+        return book_overhead(entry, before)
+
+    monkeypatch.setattr(services.ledger, "book_overhead", slowly_booked)
+    recorded = (RecordedCost(job_id=upload.job_id, run=1, work_id=upload.job_id),)
+    costs.update(killed)
+    costs.close(lambda: killed.model_copy(update={"spent_usd": spent[-1], "recorded": recorded}))
+    for one in costs.running():
+        costs.close_killed(one, now())
     (entry,) = booked(services, killed)
     assert entry.usd == pytest.approx(0.508 - killed.on_bills_usd)
     assert [*costs.running()] == []
