@@ -108,12 +108,14 @@ class Worker:
         """Work until the queue is empty; True. False where something is left for the next attempt."""
         self._engines.start()
         # From the beginning to the end: whatever is waited for meanwhile, whoever finds this process killed is to know.
-        with self._subscription, self._heartbeat:
-            clean = self._work()
-            self._end(clean)
-        # Last, for the instance is billed until then.
-        with best_effort("the execution's cost was not booked"):
-            self._billing.close_execution()
+        try:
+            with self._subscription, self._heartbeat:
+                clean = self._work()
+                self._end(clean)
+        finally:
+            # Last, for the instance is billed until then.
+            with best_effort("the execution's cost was not booked"):
+                self._billing.close_execution()
         return clean
 
     def _work(self) -> bool:
@@ -152,7 +154,8 @@ class Worker:
         # Decoders of handed-over jobs end by themselves: the engines refuse their chunks.
         self._runner.close()
         self._audit_threads.shutdown(wait=False, cancel_futures=True)
-        self._admissions.close()
+        with best_effort("the folder of fetched uploads was not deleted"):  # the disk goes with the instance
+            self._admissions.close()
         self._services.events.flush()
         self._services.rendering.close()
 

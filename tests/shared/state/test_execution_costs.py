@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from errno import ENOTEMPTY
 
 import pytest
 from google.cloud.storage import Bucket
 
+from gpu_job.worker.admission import Admissions
 from gpu_job.worker.billing.bills import Billing
 from gpu_job.worker.billing.meter import Meter
 from gpu_job.worker.services import JobServices, TaskIdentity
@@ -303,3 +305,27 @@ def test_what_a_worker_waits_for_at_its_end_is_booked(
     (own,) = booked(services, killed.model_copy(update={"attempt": 1}))
     second_usd = instance_second_usd(services.settings.shape, services.prices)
     assert own.usd >= (flushed_at[0] - began) * second_usd
+
+
+@pytest.mark.parametrize("fails", ["folder", "progress"])
+def test_a_worker_that_cannot_end_tidily_books_what_it_cost(
+    cloud: LoopbackCloud, services: JobServices, killed: TaskCosts, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """A decoder still writes into the folder that is deleted, say: all work is done, and another attempt would only
+    cost more."""
+
+    def fail(*_: object) -> None:
+        raise OSError(ENOTEMPTY, "Directory not empty")
+
+    subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
+    services = FakeModelServices(**vars(services))
+    worker = Worker(services, subscription, Billing(Meter(time.monotonic()), services))
+    if fails == "folder":
+        monkeypatch.setattr(Admissions, "close", fail)
+        assert worker.run()
+    else:
+        monkeypatch.setattr(services.events, "flush", fail)
+        with pytest.raises(OSError, match="not empty"):
+            worker.run()
+    assert [*services.execution_costs.running()] == []
+    assert len(booked(services, killed.model_copy(update={"attempt": 1}))) == 1
