@@ -19,8 +19,8 @@ from dropscribe.transcription_handler import TranscriptFiles, TranscriptionHandl
 from shared.enums import Channels, Method, Outcome, Privacy
 from shared.errors import DropscribeError
 from shared.messages import TerminalMessage
-from shared.operations.erase import ErasureReceipt
 from shared.operations.erase_unreadable import ErasureRefused
+from shared.operations.erasure_records import ErasureReceipt
 from shared.operations.rerun import RerunRefused
 from shared.options.model import UploadOptions
 from shared.options.speaker_count import SpeakerCount

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.media import Upload
-from shared.operations.erase import ErasureReceipt, erase
+from shared.operations.erase import erase
+from shared.operations.erasure_records import ErasureReceipt
 from shared.settings.deployment import DeploymentSettings
 from shared.state.deployment import connect
 

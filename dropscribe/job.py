@@ -19,7 +19,7 @@ from shared.enums import ResultFormat
 from shared.errors import Rejected
 from shared.messages import TerminalMessage
 from shared.objects import bucket_and_name
-from shared.operations.erase import ErasureReceipt
+from shared.operations.erasure_records import ErasureReceipt
 from shared.operations.rerun import RerunRequest, begin_rerun, requested_model
 from shared.options.parsing import parse_upload_options
 from shared.options.subtitle_rules import SubtitleRules

@@ -20,22 +20,30 @@ The dollars stay, on the ledger and in the record of the outcome: what was spent
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, Literal
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from google.api_core.exceptions import NotFound
 from google.cloud.storage import Blob, Bucket
-from pydantic import BaseModel, ConfigDict, Field
 
 from shared import objects
 from shared.clock import now
 from shared.errors import Rejected, StateConflict
 from shared.media import Upload
 from shared.operations.erase_unreadable import ErasureRefused, ended_for_erasure, job_to_erase, readable_outcome
+from shared.operations.erasure_records import (
+    Erased,
+    ErasureReceipt,
+    PendingErasure,
+    erasure_receipt,
+    pending_erasure,
+    pending_name,
+    store_pending,
+    store_receipt,
+)
 from shared.settings.deployment import DeploymentSettings
 from shared.state.deployment import Deployment
 from shared.state.finisher import PUBLISH_TIMEOUT_SECONDS
@@ -48,13 +56,9 @@ from shared.state.jobs.store import JobStore
 from shared.state.ledger_entry import entry_id
 from shared.state.result_files import ResultFiles
 from shared.telemetry.logs import job_context
-from shared.unreadable import NewerVersion, parsed
 from shared.voices.store import forget_job
 
 _log = logging.getLogger(__name__)
-
-PENDING_FOLDER = "erasures/pending/"
-RECEIPTS_FOLDER = "erasures/"
 
 ERASE_TRIES = 5
 """Writes of the record against a worker's heartbeats."""
@@ -75,73 +79,6 @@ THREADS = 8
 """Deletions at once."""
 
 REASON = "The upload was erased on request."
-
-KEPT = (
-    "Messages that were delivered: Pub/Sub, BigQuery, whoever subscribed.",
-    "Logs, which name uploads, as long as Cloud Logging keeps them.",
-    "Deleted objects, as long as the buckets' soft delete keeps them.",
-    "Answers to requests with an Idempotency-Key, for two days at most.",
-    "Dollars, dates and a hash of the folder, in the ledger.",
-)
-"""What no erasure reaches; docs/security.md says how long each is there."""
-
-
-class Erased(BaseModel):
-    """Some objects that are gone."""
-
-    model_config = ConfigDict(frozen=True)
-
-    objects: Annotated[int, Field(ge=0)] = 0
-    bytes: Annotated[int, Field(ge=0)] = 0
-
-    def __add__(self, other: Erased) -> Erased:
-        return Erased(objects=self.objects + other.objects, bytes=self.bytes + other.bytes)
-
-
-class ErasureReceipt(BaseModel):
-    """What was erased of a job. It names nothing but the job's id, a hash."""
-
-    model_config = ConfigDict(frozen=True)
-
-    schema_version: Literal[1] = 1
-    job_id: str
-    requested_at: datetime
-    complete: bool
-    """False: a process had the job, and what it may still store is deleted after `again_after`."""
-    completed_at: datetime | None = None
-    again_after: datetime | None = None
-    upload: Erased
-    """One object, or none where it was gone."""
-    results: Erased
-    """Transcripts and receipts, of every run, and those of before redaction."""
-    state: Erased
-    """Checkpoints, records, outcomes, answers of Deepgram."""
-    voices: Annotated[int, Field(ge=0)] = 0
-    """Samples of kept voices that were heard in the job."""
-    ledger_lines: Annotated[int, Field(ge=0)]
-    """Lines of the ledger that had a folder's name."""
-    kept: tuple[str, ...] = KEPT
-
-
-class _Pending(BaseModel):
-    """An erasure that goes on."""
-
-    model_config = ConfigDict(frozen=True)
-
-    schema_version: Literal[1] = 1
-    upload: Upload
-    requested_at: datetime
-    run: int
-    """The last one."""
-    lines: tuple[tuple[date, str], ...]
-    """Day and id of what may be the job's lines in the ledger."""
-    again_after: datetime | None = None
-    """When whoever had the job cannot have it any more."""
-    upload_found: Erased = Erased()
-    results_found: Erased = Erased()
-    state_found: Erased = Erased()
-    voices_forgotten: int = 0
-    """What was there at the first look, and so is counted also where a process is killed between."""
 
 
 @dataclass(frozen=True)
@@ -172,9 +109,9 @@ def erase(
     with job_context(job_id):
         receipt = erasure_receipt(deployment.state, job_id)
         if receipt is not None and receipt.complete:
-            objects.delete(deployment.state, f"{PENDING_FOLDER}{job_id}.json")  # step 8, of a process that was killed
+            objects.delete(deployment.state, pending_name(job_id))  # step 8, of a process that was killed
             return receipt
-        pending, job = _pending(deployment.state, job_id), job_to_erase(deployment, job_id, upload)
+        pending, job = pending_erasure(deployment.state, job_id), job_to_erase(deployment, job_id, upload)
         if pending is None and job is None:
             pending = _begun_anew(deployment, settings, job_id, upload)
         if pending is None and job is None:
@@ -191,26 +128,6 @@ def erase(
         return _delete(deployment, settings, job_id, pending)
 
 
-def erasure_receipt(state: Bucket, job_id: str) -> ErasureReceipt | None:
-    """What an erasure has left of a job; None: it was not erased."""
-    stored = objects.read(state, f"{RECEIPTS_FOLDER}{job_id}.json")
-    return ErasureReceipt.model_validate_json(stored.data) if stored else None
-
-
-def pending_erasures(state: Bucket, at: datetime) -> Iterator[str]:
-    """Jobs whose erasure is to go on now: it was interrupted, or whoever had the job cannot have it any more."""
-    for one in objects.list_metadata(state, PENDING_FOLDER):
-        job_id = one.name.removeprefix(PENDING_FOLDER).removesuffix(".json")
-        try:
-            pending = _pending(state, job_id)
-        except NewerVersion as error:
-            _log.warning(error.reason)
-            continue
-        # One that is damaged is begun anew.
-        if pending is None or pending.again_after is None or pending.again_after <= at:
-            yield job_id
-
-
 def _opened(jobs: JobStore, upload: Upload) -> Job | None:
     """The record of an upload whose event has not arrived: with one, that finds the job erased."""
     claimed = jobs.claim(upload, new_holder("erase"), timedelta(seconds=CLAIM_SECONDS))
@@ -223,7 +140,9 @@ def _has_expired(deployment: Deployment, upload: Upload) -> bool:
     return blob is not None and now() - blob.time_created > LAST_EVENT
 
 
-def _begin(deployment: Deployment, settings: DeploymentSettings, job: Job, before: _Pending | None) -> _Pending:
+def _begin(
+    deployment: Deployment, settings: DeploymentSettings, job: Job, before: PendingErasure | None
+) -> PendingErasure:
     """Step 1: write down what is to go, before anything does."""
     record, jobs = job.record, deployment.jobs
     outcomes = {run: readable_outcome(deployment, job.id, run) for run in range(1, record.run + 1)}
@@ -233,7 +152,7 @@ def _begin(deployment: Deployment, settings: DeploymentSettings, job: Job, befor
         held.append(_held_until(deployment, job))
     elif before is None and jobs.markers.is_open(job.id, record.run):
         held.append(now() + PUBLISHING)
-    pending = _Pending(
+    pending = PendingErasure(
         upload=record.upload,
         requested_at=before.requested_at if before else now(),
         run=record.run,
@@ -242,17 +161,17 @@ def _begin(deployment: Deployment, settings: DeploymentSettings, job: Job, befor
         voices_forgotten=before.voices_forgotten if before else 0,
         **_inventory(deployment, settings, record.upload),
     )
-    _store_pending(deployment.state, job.id, pending)
+    store_pending(deployment.state, job.id, pending)
     return pending
 
 
 def _begun_anew(
     deployment: Deployment, settings: DeploymentSettings, job_id: str, upload: Upload | None
-) -> _Pending | None:
+) -> PendingErasure | None:
     """Step 1 again behind step 3, where what it wrote down cannot be read; None where it wrote nothing, or nothing
     names the upload any more."""
     stored, erased = (
-        objects.read(deployment.state, f"{PENDING_FOLDER}{job_id}.json"),
+        objects.read(deployment.state, pending_name(job_id)),
         deployment.jobs.load_stored(job_id),
     )
     if stored is None or erased is None:
@@ -264,18 +183,18 @@ def _begun_anew(
     return _begin(deployment, settings, Job(record, erased.generation), None)
 
 
-def _begin_expired(deployment: Deployment, settings: DeploymentSettings, upload: Upload) -> _Pending:
+def _begin_expired(deployment: Deployment, settings: DeploymentSettings, upload: Upload) -> PendingErasure:
     """The same without a record: its line is that of the day of the upload, or of the next one's events."""
     blob, job_id = _upload_blob(deployment, upload), upload.job_id
     created = (blob.time_created if blob is not None else now()).astimezone(UTC).date()
-    pending = _Pending(
+    pending = PendingErasure(
         upload=upload,
         requested_at=now(),
         run=1,
         lines=((created, job_id), (created + timedelta(days=1), job_id)),
         **_inventory(deployment, settings, upload),
     )
-    _store_pending(deployment.state, job_id, pending)
+    store_pending(deployment.state, job_id, pending)
     return pending
 
 
@@ -321,7 +240,9 @@ def _end(deployment: Deployment, job_id: str) -> None:
     raise StateConflict("the record of a job that is to be erased is being changed by other processes")
 
 
-def _delete(deployment: Deployment, settings: DeploymentSettings, job_id: str, pending: _Pending) -> ErasureReceipt:
+def _delete(
+    deployment: Deployment, settings: DeploymentSettings, job_id: str, pending: PendingErasure
+) -> ErasureReceipt:
     """Steps 4 to 8."""
     upload, state = pending.upload, deployment.state
     lines = sum(deployment.ledger.erase_folder(day, line) for day, line in pending.lines)
@@ -337,7 +258,7 @@ def _delete(deployment: Deployment, settings: DeploymentSettings, job_id: str, p
     # Behind the job's own voices, of which none can be kept any more.
     voices = pending.voices_forgotten + forget_job(state, job_id)
     if voices != pending.voices_forgotten:
-        _store_pending(state, job_id, pending.model_copy(update={"voices_forgotten": voices}))
+        store_pending(state, job_id, pending.model_copy(update={"voices_forgotten": voices}))
     at = now()
     complete = pending.again_after is None or pending.again_after <= at
     receipt = ErasureReceipt(
@@ -352,9 +273,9 @@ def _delete(deployment: Deployment, settings: DeploymentSettings, job_id: str, p
         voices=voices,
         ledger_lines=lines,
     )
-    objects.write(state, f"{RECEIPTS_FOLDER}{job_id}.json", receipt.model_dump_json().encode())
+    store_receipt(state, receipt)
     if complete:
-        objects.delete(state, f"{PENDING_FOLDER}{job_id}.json")
+        objects.delete(state, pending_name(job_id))
     _log.info("erased", extra={"fields": {"complete": complete}})
     return receipt
 
@@ -376,13 +297,3 @@ def _delete_all(bucket: Bucket, folder: str, keep: tuple[str, ...] = ()) -> None
     names = [str(blob.name) for blob in bucket.list_blobs(prefix=folder, fields="items(name),nextPageToken")]
     with ThreadPoolExecutor(THREADS, thread_name_prefix="erase") as threads:
         list(threads.map(lambda name: objects.delete(bucket, name), [name for name in names if name not in keep]))
-
-
-def _pending(state: Bucket, job_id: str) -> _Pending | None:
-    name = f"{PENDING_FOLDER}{job_id}.json"
-    stored = objects.read(state, name)
-    return None if stored is None else parsed(stored.data, _Pending, name)
-
-
-def _store_pending(state: Bucket, job_id: str, pending: _Pending) -> None:
-    objects.write(state, f"{PENDING_FOLDER}{job_id}.json", pending.model_dump_json().encode())

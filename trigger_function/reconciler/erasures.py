@@ -7,7 +7,8 @@ import time
 
 from shared.clock import now
 from shared.errors import StateConflict
-from shared.operations.erase import erase, pending_erasures
+from shared.operations.erase import erase
+from shared.operations.erasure_records import pending_erasures
 from trigger_function.services import Services
 
 _log = logging.getLogger(__name__)

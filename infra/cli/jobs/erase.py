@@ -17,7 +17,7 @@ from infra.cli.errors import CommandError, errors_in_one_line
 from infra.cli.exit_codes import ExitCode
 from infra.cli.jobs.explain import job_id_of
 from infra.cli.tables import output_console, print_line
-from shared.operations.erase import KEPT, ErasureReceipt, erasure_receipt
+from shared.operations.erasure_records import KEPT, ErasureReceipt, erasure_receipt
 from shared.state.jobs.store import JobStore
 
 

@@ -16,15 +16,9 @@ from shared.enums import Engine, Method, Outcome
 from shared.errors import DropscribeError
 from shared.media import Media, Upload
 from shared.messages import Decision
-from shared.operations.erase import (
-    LEASE_MARGIN,
-    Erased,
-    ErasureReceipt,
-    erase,
-    erasure_receipt,
-    pending_erasures,
-)
+from shared.operations.erase import LEASE_MARGIN, erase
 from shared.operations.erase_unreadable import ErasureRefused
+from shared.operations.erasure_records import Erased, ErasureReceipt, erasure_receipt, pending_erasures
 from shared.operations.rerun import RerunRefused, RerunRequest, begin_rerun
 from shared.options.model import UploadOptions
 from shared.state.job_result import completed, failed

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from shared.operations.erase import ErasureReceipt
+from shared.operations.erasure_records import ErasureReceipt
 from shared.operations.job_status import JobStatus, State
 from shared.progress.model import Stage
 from trigger_function.api.handlers.health import Health

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from shared.operations.erase import ErasureReceipt, erase, erasure_receipt
+from shared.operations.erase import erase
+from shared.operations.erasure_records import ErasureReceipt, erasure_receipt
 from trigger_function.api.handlers.jobs import accepted_upload, visible_job
 from trigger_function.api.web.answers import Answer
 from trigger_function.api.web.call import Call

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from shared import objects
 from shared.clock import now
-from shared.operations.erase import erasure_receipt
+from shared.operations.erasure_records import erasure_receipt
 from shared.operations.job_status import JobStatus, accepted_status, read_status
 from trigger_function.api.submissions.accepted import Accepted, accepted_object
 from trigger_function.api.web.answers import Answer
