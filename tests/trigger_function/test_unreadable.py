@@ -25,7 +25,7 @@ from shared.errors import DropscribeError
 from shared.media import Upload
 from shared.messages import Decision, Receipt, TerminalMessage
 from shared.object_names import MAX_OBJECT_NAME_BYTES
-from shared.operations.rerun import RerunRequest, begin_rerun
+from shared.operations.rerun import RerunRequest, begin_rerun, planned_rerun
 from shared.state.execution_costs import TaskCosts
 from shared.state.job_result import completed, failed
 from shared.state.jobs.first_transcript import FirstTranscript
@@ -660,6 +660,44 @@ def test_a_rerun_that_lost_its_record_goes_on(cloud: LoopbackCloud, services: Se
     assert (found.run, found.earlier_usd) == (2, CALL.usd)
     assert reconcile_all(services) == {"restarted": 1}
     assert len(cloud.work_items()) == 1
+
+
+def of_no_kind(data: bytes) -> bytes:
+    """All of it can still be read."""
+    return json.dumps(json.loads(data) | {"schema_version": "?"}).encode()
+
+
+@pytest.mark.usefixtures("any_age")
+def test_a_rerun_that_begins_with_a_damaged_record_has_nothing_of_the_run_before(
+    cloud: LoopbackCloud, services: Services
+) -> None:
+    """Its process was killed between marker and record, which is that of the run before."""
+    place = record(cloud, services)
+    before = services.jobs.load(place.upload.job_id)
+    assert before is not None
+    services.finisher.finish(before.record, failed(DropscribeError("Once.")), Bill(items=(CALL,)))
+    spoil(cloud, place, of_no_kind)
+    opened(services, place.upload, run=2)
+    assert reconcile_all(services) == {"rebuilt": 1}
+    found = record_of(services, place.upload.job_id)
+    assert (found.run, found.earlier_usd, found.spent) == (2, CALL.usd, Bill())
+    assert (found.attempts, found.deepgram_calls) == (1, 0)
+
+
+@pytest.mark.usefixtures("any_age")
+def test_a_rerun_that_is_about_to_replace_a_damaged_record_is_left_to_its_process(
+    cloud: LoopbackCloud, services: Services
+) -> None:
+    place = record(cloud, services)
+    before = services.jobs.load(place.upload.job_id)
+    assert before is not None
+    services.finisher.finish(before.record, failed(DropscribeError("Once.")), Bill(items=(CALL,)))
+    spoil(cloud, place, DAMAGES["empty"])
+    job, planned = planned_rerun(services.jobs, place.upload.job_id, RerunRequest())
+    services.jobs.markers.write(place.upload, 2, now())
+    assert reconcile_all(services) == {"waiting": 1}
+    services.jobs.begin_run(job, planned)
+    assert record_of(services, place.upload.job_id) == planned
 
 
 @pytest.mark.usefixtures("any_age")

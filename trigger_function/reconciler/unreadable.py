@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from pydantic import BaseModel, ValidationError
@@ -86,7 +86,7 @@ def look_after_unreadable(services: Services, marker: OpenMarker) -> str | None:
         return _without_marker(services, marker, of_marker, record)
     if record is not None:
         opened = services.jobs.markers.read(job_id, run)
-        if opened is None:
+        if opened is None or _is_about_to_begin(services, opened, record):
             return "waiting"
         _rebuild(services, opened.upload, run, opened.opened_at, record)
         return "rebuilt"
@@ -95,6 +95,12 @@ def look_after_unreadable(services: Services, marker: OpenMarker) -> str | None:
         return _without_record_too(services, marker)
     _rebuild_shards(services, job.record, by_name)
     return "rebuilt" if outcome is None else _end_again(services, job, run, outcome)
+
+
+def _is_about_to_begin(services: Services, opened: OpenJob, record: _Unreadable) -> bool:
+    """Whether a process may be between a run's marker and its record: what stands there is of the run before."""
+    is_of_run_before = record.written_at < opened.opened_at
+    return is_of_run_before and now() - opened.opened_at < timedelta(seconds=services.settings.claim_seconds)
 
 
 def _without_record_too(services: Services, marker: OpenMarker) -> str:
@@ -247,6 +253,8 @@ def _rebuild(services: Services, upload: Upload, run: int, opened_at: datetime, 
         losses = sum(one.time_created >= opened_at for one in copies)
     kept = readable_fields(damaged.stored.data, upload) if damaged is not None else {}
     run = max(run, kept.get("run", run), *services.jobs.runs(job_id))
+    if kept.get("run", run) < run:
+        kept = {}  # who began this run ended before the record: the run before has its own bill and attempts
     make = partial(rebuilt_record, upload, run, opened_at, losses=losses)
     spent, calls = Bill(), 0
     bare = make(kept, spent=spent, calls=calls)
