@@ -33,8 +33,9 @@ from shared.costs.bill import Bill
 from shared.costs.speeds import deepgram_figures
 from shared.deepgram import Deepgram, DeepgramResult, answer_in_time
 from shared.deepgram_request import DeepgramRequest
-from shared.errors import EngineFailed, FailureKind, best_effort
+from shared.errors import EngineFailed, FailureKind, StateConflict, best_effort
 from shared.media import Media
+from shared.state.job_result import keeps_parts
 from shared.state.jobs.record import CallbackCall, Job, JobRecord, JobState
 from shared.telemetry import tracing
 from trigger_function.decide_and_reserve import reserve_fallback
@@ -144,7 +145,12 @@ def transcribe_with_deepgram(services: Services, job: Job, media: Media) -> None
         tracing.set_attributes(span, duration_seconds=in_time.duration_seconds, channels=in_time.channels)
     # Before the claim is looked at: whoever has the job by now finds the answer, and need not call again.
     answered = _keep(services, job.record, call, in_time)
-    _use(services, _with_claim_kept(services, job).record, call, answered)
+    try:
+        job = _with_claim_kept(services, job)
+    except StateConflict:
+        _forget_what_ended(services, job.record)
+        raise
+    _use(services, job.record, call, answered)
 
 
 def _with_claim_kept(services: Services, job: Job) -> Job:
@@ -156,6 +162,13 @@ def _with_claim_kept(services: Services, job: Job) -> Job:
     lease = timedelta(seconds=services.settings.claim_seconds)
     is_safe = job.record.lease_until - now() > lease / 2
     return job if is_safe else services.jobs.save(job, lease_until=now() + lease)
+
+
+def _forget_what_ended(services: Services, record: JobRecord) -> None:
+    """Delete an answer that was stored behind the last step of whoever has ended the job: nobody else would."""
+    outcome = services.jobs.outcome(record.upload.job_id, record.run)
+    if outcome is not None and not keeps_parts(outcome):
+        services.jobs.delete_parts(outcome.job_id, outcome.run)
 
 
 def _callback(services: Services, record: JobRecord, price: Bill, audio_seconds: float) -> CallbackCall | None:

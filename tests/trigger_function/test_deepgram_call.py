@@ -26,7 +26,7 @@ from shared.errors import DropscribeError, FailureKind, StateConflict
 from shared.media import Upload
 from shared.messages import Receipt, TerminalMessage
 from shared.operations.rerun import RerunRequest, begin_rerun
-from shared.state.job_result import failed
+from shared.state.job_result import failed, rejected
 from shared.state.jobs.object_names import record_name
 from shared.state.jobs.record import JobRecord, JobState, RequestedModel
 from shared.state.ledger_entry import Entry, EntryState, month_of
@@ -440,6 +440,30 @@ def test_who_lost_the_claim_during_a_call_does_not_finish_without_the_others_cal
     assert message is not None
     assert (calls_on(message, possibly=True), calls_on(message, possibly=False)) == (1, 1)
     assert len(server.requests) == requests, "the first one's answer is used"
+
+
+def test_an_answer_behind_the_end_of_a_job_that_another_process_took_leaves_nothing(
+    cloud: LoopbackCloud,
+    make_deepgram_services: MakeServices,
+    server: FaultyDeepgramServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was to be redacted, or erased, is in it."""
+    services = make_deepgram_services(CLAIM_SECONDS="0.001")
+    upload = cloud.drop(AUDIO)
+
+    def answered(answer: Future[DeepgramResult], seconds: float) -> DeepgramResult:
+        result = answer_in_time(answer, seconds)
+        job = services.jobs.load(upload.job_id)
+        assert job is not None
+        job = services.jobs.save(job, holder="reconciler/b")
+        services.finisher.finish(job.record, rejected(DropscribeError("No.", FailureKind.REFUSED)))
+        return result
+
+    monkeypatch.setattr("trigger_function.deepgram_call.answer_in_time", answered)
+    with pytest.raises(StateConflict):
+        handle(services, upload)
+    assert cloud.names(STATE, f"jobs/{upload.job_id}/parts/") == []
 
 
 def test_deepgram_is_not_called_again_and_again_by_processes_that_are_killed(
