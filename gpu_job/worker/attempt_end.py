@@ -284,6 +284,7 @@ class AttemptEnd:
         )
         stored: Job | None = job.stored
         self._billing.name_job(job, deadline_seconds and deadline_seconds / 2)
+        bill = self._billing.for_record(job, bill)
         try:
             for _ in range(GIVE_UP_TRIES):
                 if not self._is_ours(stored):

@@ -205,17 +205,15 @@ class Heartbeat(PeriodicTask):
         changes: dict[str, Any] = running.progress()
         calls = self._billing.calls_started(running.id)
         bill = self._billing.accrued_bill(running)
-        # Who finds this process killed counts as overhead what no upload has that is named: where that could not be
-        # written, the next beat has it. A call that was begun since is said all the same: it must not be lost.
-        if bill is not None and (self._billing.is_named(running) or calls > running.recorded_calls):
+        if bill is not None:
             # If this process is killed, the record is the only place that says what it cost.
-            changes["spent"] = bill
+            changes["spent"] = bill = self._billing.for_record(running, bill)
         until = now() + self._term
         taken = self._records.try_save(running.stored, state=JobState.RUNNING, lease_until=until, **changes)
         if taken is None:
             return False
         running.stored, running.recorded_calls = taken, calls
-        if bill is not None and "spent" in changes and not running.is_ended:
+        if bill is not None and not running.is_ended:
             # Whoever ended the attempt says what becomes of its bill.
             self._billing.bill_recorded(running, bill)
         return True

@@ -115,6 +115,10 @@ class Bill(BaseModel):
         """The lines of a task: what of its cost this bill has."""
         return Bill(items=tuple(item for item in self.items if item.task == task))
 
+    def without_time_of(self, task: str) -> Bill:
+        """The same without what of an instance's time is a task's; its calls stay."""
+        return Bill(items=tuple(item for item in self.items if item.task != task or item.phase is None))
+
     def replaced(self, before: Bill, after: Bill) -> Bill:
         """This bill with the lines of `after` in the place of those of `before`, as far as it has them."""
         items = list(self.items)

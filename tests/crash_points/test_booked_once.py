@@ -30,6 +30,7 @@ from shared.messages import WorkItem
 from shared.operations.erase import erase
 from shared.operations.rerun import RerunRequest, begin_rerun
 from shared.state.job_result import failed
+from shared.state.jobs.record import JobState
 from shared.state.ledger import Booked
 from shared.state.ledger_entry import Entry, month_of
 from tests.support.fixed_word_worker import item_of, queued
@@ -215,6 +216,46 @@ def test_killed_behind_a_beat_whose_word_was_not_stored(cloud: LoopbackCloud, se
     other = end_what_is_open(cloud, services, items, "transcribe-2")
     book_what_is_left(services)
     assert booked_usd(services) == pytest.approx(killed.lived_usd + other.lived_usd)
+
+
+@pytest.mark.parametrize("is_told_to_stop", [False, True])
+def test_killed_behind_a_job_given_back_whose_word_was_not_stored(
+    cloud: LoopbackCloud, services: JobServices, is_told_to_stop: bool
+) -> None:
+    """The same of a job that it had to put back before any beat."""
+    items = two_uploads(cloud, services, "only", ends_at_once)
+    killed = SteppedWorker(cloud, services, "transcribe-1")
+    killed.say()
+    job = killed.claim(items[0])
+    assert job is not None
+    cloud.storage_server.fail_next(1, 403, method="POST", name_prefix="open-executions/")
+    if is_told_to_stop:
+        killed.hand_over()
+    else:
+        killed.give_back(job)
+    record = services.jobs.load(items[0].job_id)
+    assert record is not None
+    assert (record.record.state, record.record.spent) == (JobState.QUEUED, Bill())
+    book_killed(services, killed)
+    other = end_what_is_open(cloud, services, items, "transcribe-2")
+    book_what_is_left(services)
+    assert booked_usd(services) == pytest.approx(killed.lived_usd + other.lived_usd)
+
+
+@pytest.mark.parametrize("beats", [True, False])
+def test_a_call_to_deepgram_is_in_the_record_though_the_word_was_not_stored(
+    cloud: LoopbackCloud, services: JobServices, beats: bool
+) -> None:
+    worker, item, job = begun(cloud, services, beats=0)
+    worker.billing.call_started(ApiCall(job.id, chunks=1, sent_samples=30 * SAMPLE_RATE))
+    cloud.storage_server.fail_next(1, 403, method="POST", name_prefix="open-executions/")
+    if beats:
+        worker.beat()
+    else:
+        worker.give_back(job)
+    record = services.jobs.load(item.job_id)
+    assert record is not None
+    assert record.record.spent.usd == record.record.spent.calls_usd > 0
 
 
 @pytest.mark.parametrize("has_beaten", [False, True])

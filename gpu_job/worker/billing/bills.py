@@ -244,12 +244,12 @@ class Billing:
         `deadline_seconds`: for the storage client's call, and as long at most another thread is waited for that writes;
         None: that of claims, for the heartbeat waits for this object, too.
         """
-        if self.is_named(job):
+        if self._is_named(job):
             return
         deadline_seconds = self._deadline_seconds if deadline_seconds is None else deadline_seconds
         with self._no_other_word(deadline_seconds) as is_free:
             # Whoever wrote meanwhile named all that run.
-            if is_free and not self.is_named(job):
+            if is_free and not self._is_named(job):
                 with best_effort("what the execution cost was not recorded"):
                     self._record_execution(deadline_seconds)
 
@@ -263,7 +263,12 @@ class Billing:
             if is_free:
                 self._writing.release()
 
-    def is_named(self, job: BilledJob) -> bool:
+    def for_record(self, job: BilledJob, bill: Bill) -> Bill:
+        """What of a bill the job's record may have: nothing of this task's time where its own object could not name the
+        job, for who finds this process killed counts all that as overhead. Its calls all the same: none may be lost."""
+        return bill if self._is_named(job) else bill.without_time_of(self._task.attempt_name)
+
+    def _is_named(self, job: BilledJob) -> bool:
         """Whether that object names it, as far as was written, or need not."""
         with self._lock:
             return self._on_bills.is_named(job)
