@@ -86,7 +86,7 @@ class ArrivingFile:
         self._on_demand = False
 
     def checksums(self) -> dict[int, int]:
-        """The CRC32C of each part that is there."""
+        """The CRC32C of each part that is there, thus of all that anybody has read by now."""
         with self._checksum_lock:
             return dict(self._checksums)
 
@@ -147,10 +147,11 @@ class ArrivingFile:
         while view:
             written = os.pwrite(self._descriptor, view, start)
             view, start = view[written:], start + written
-        self._map.add(part)
         checksum = self._read_back(part)
         with self._checksum_lock:
+            # Before anybody reads it: of what somebody has read, `checksums` has it.
             self._checksums[part] = checksum
+            self._map.add(part)
             if len(self._checksums) < self._map.parts:
                 return
             crc = whole_checksum([self._checksums[number] for number in range(self._map.parts)], self._size)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -72,6 +73,20 @@ def test_what_a_reader_waits_for_comes_before_what_nobody_does(tmp_path: Path) -
         assert end.result(PATIENCE) == CONTENT[-500:]
         assert file.wait(PATIENCE)
     assert content.requested.index(LAST) == CONNECTIONS
+
+
+def test_of_what_somebody_has_read_the_checksum_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has read the last part of a shard ends at once, and says what it read."""
+    extend = google_crc32c.extend
+
+    def slowly(crc: int, block: bytes) -> int:
+        time.sleep(0.2 if block == CONTENT[LAST * PART_BYTES :] else 0)
+        return extend(crc, block)
+
+    monkeypatch.setattr(google_crc32c, "extend", slowly)
+    with arriving(tmp_path, GatedContent(CONTENT)) as file:
+        UploadFile(str(file.path), ArrivalMap(file.map_path)).read(500, len(CONTENT) - 500)
+        assert file.checksums()[LAST] == google_crc32c.value(CONTENT[LAST * PART_BYTES :])
 
 
 def test_a_reader_gets_nothing_that_is_not_there_yet(tmp_path: Path) -> None:
