@@ -63,17 +63,26 @@ def begin_fetch(
     return None
 
 
-def consists_of(client: Client, upload: Upload, size: int, parts: Mapping[int, int], timeout: float) -> bool:
+def consists_of(
+    client: Client,
+    upload: Upload,
+    size: int,
+    parts: Mapping[int, int],
+    timeout: float,
+    is_over: Callable[[], bool] = lambda: False,
+) -> bool:
     """Whether these are the CRC32C of parts of an upload, by that of the whole.
 
-    `size`: of its content, in bytes. `parts`: by number; the others are read now, and not kept. False also where Cloud
-    Storage has no CRC32C of the object. Raises as `begin_fetch` does.
+    `size`: of its content, in bytes. `parts`: by number; the others, which may be gigabytes, are read now, and not
+    kept. `is_over`: whether nobody waits for the answer any more. False then, and where Cloud Storage has no CRC32C of
+    the object. Raises as `begin_fetch` does.
     """
-    stored = _StoredObject(client, upload, timeout)
-    checksums = [
-        parts[number] if number in parts else google_crc32c.value(stored.read(*_ends(number)))
-        for number in range(parts_of(size))
-    ]
+    stored, checksums = _StoredObject(client, upload, timeout), list[int]()
+    for number in range(parts_of(size)):
+        known = parts.get(number)
+        if known is None and is_over():
+            return False
+        checksums.append(google_crc32c.value(stored.read(*_ends(number))) if known is None else known)
     return stored.crc32c() == _encoded(whole_checksum(checksums, size))
 
 

@@ -31,7 +31,7 @@ def feed(
     size, in_part = job.media.size_bytes, job.transcription.is_fed_in_part
 
     def is_upload(parts: Mapping[int, int]) -> bool:
-        return consists_of(client, job.upload, size, parts, fetch_timeout_seconds)
+        return consists_of(client, job.upload, size, parts, fetch_timeout_seconds, lambda: job.is_ended)
 
     if job.transcription.feed_stored(is_upload):
         return

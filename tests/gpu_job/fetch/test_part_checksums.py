@@ -49,6 +49,13 @@ def test_an_upload_consists_of_what_was_read_of_it(
     assert consists_of(cloud.storage, upload, len(CONTENT), parts, TIMEOUT) is is_same
 
 
+def test_nothing_more_is_read_for_an_attempt_that_has_ended(cloud: LoopbackCloud) -> None:
+    upload, looks = cloud.drop(CONTENT), iter([False, True])
+    with cloud.storage_server.counted() as calls:
+        assert not consists_of(cloud.storage, upload, len(CONTENT), {}, TIMEOUT, lambda: next(looks))
+    assert len(list(calls)) == 1
+
+
 @pytest.mark.parametrize("known", [checksums(CONTENT), {}], ids=["all", "none read"])
 def test_an_upload_that_is_gone_consists_of_nothing(cloud: LoopbackCloud, known: dict[int, int]) -> None:
     upload = cloud.drop(CONTENT)
