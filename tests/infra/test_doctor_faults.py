@@ -11,11 +11,13 @@ import pytest
 from infra.doctor.checks_project import CPU_QUOTA, GPU_QUOTA, MEMORY_QUOTA
 from infra.emulators.http_server import HttpServer
 from infra.rehearse.recorded_answers import job_key, subscription_key
+from shared import objects
 from shared.enums import JobDevice
 from shared.errors import FailureKind
 from shared.media import Upload
 from shared.state.execution_slots import ExecutionSlots
 from shared.state.gpu_breaker import Breaker, BreakerPolicy
+from shared.state.jobs.object_names import marker_name, record_name
 from shared.state.jobs.open_markers import QueuedUpload
 from shared.state.jobs.store import JobStore
 from tests.support.command_stand_ins import READY
@@ -100,6 +102,22 @@ def claimed(lease: timedelta) -> Seed:
     return seed
 
 
+def damaged(what: str, *, beside_stuck: bool = False) -> Seed:
+    """An open job of which something cannot be read."""
+
+    def seed(deployment: DoctorDeployment) -> None:
+        upload = Upload(bucket="uploads", name="calls/damaged.mp3", generation=1)
+        assert JobStore(deployment.state).claim(upload, "somebody", timedelta(hours=1))
+        objects.write(deployment.state, record_name(upload.job_id), b"?")
+        if what == "marker":
+            objects.delete(deployment.state, record_name(upload.job_id))
+            objects.write(deployment.state, marker_name(upload.job_id, 1), b"?")
+        if beside_stuck:
+            claimed(timedelta(hours=-1))(deployment)
+
+    return seed
+
+
 def waiting(seen_ago: timedelta) -> Seed:
     """An upload that was queued hours ago, and that the reconciler saw waiting for its turn."""
 
@@ -175,6 +193,9 @@ FAULTS: dict[str, tuple[Seed, str, str, str]] = {
     "no-quota-for-more": (no_quota_for_more, "executions", "warn", "max_parallel_tasks"),
     "stuck-job": (claimed(timedelta(hours=-1)), "open jobs", "fail", "dropscribe explain "),
     "stuck-in-queue": (waiting(timedelta(hours=1)), "open jobs", "fail", "dropscribe explain "),
+    "damaged-record": (damaged("record"), "open jobs", "warn", "docs/operations.md"),
+    "damaged-marker": (damaged("marker"), "open jobs", "warn", "docs/operations.md"),
+    "stuck-beside-damaged": (damaged("record", beside_stuck=True), "open jobs", "fail", "dropscribe explain "),
     "not-written": (
         set_in(COSTS, "bigqueryConfig", "state", to="PERMISSION_DENIED"), "costs table", "fail", "make plan PROJECT=",
     ),
