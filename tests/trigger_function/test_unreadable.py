@@ -45,7 +45,7 @@ from tests.support.quiet_jobs import AUDIO, MEDIA, quiet
 from trigger_function.deepgram.answers import StoredAnswer
 from trigger_function.reconciler import sweep
 from trigger_function.reconciler.open_jobs import reconcile_all
-from trigger_function.reconciler.unreadable import look_after_unreadable
+from trigger_function.reconciler.unreadable import NEWER_VERSION, look_after_unreadable
 from trigger_function.services import Services
 
 DAYS = timedelta(days=2)
@@ -775,3 +775,41 @@ def test_a_ledger_entry_counts_once_whatever_of_it_can_be_read(
     services.execution_costs.close_killed(costs, at)
     services.ledger.reserve(guess)
     assert services.ledger.month_sums(f"{guess.day:%Y-%m}").usd == pytest.approx(usd)
+
+
+@pytest.mark.usefixtures("any_age")
+def test_a_damaged_marker_of_a_rerun_that_never_began_is_deleted(cloud: LoopbackCloud, services: Services) -> None:
+    """Its process was killed between marker and record: the job has ended as before."""
+    place = record(cloud, services)
+    before = services.jobs.load(place.upload.job_id)
+    assert before is not None
+    services.finisher.finish(before.record, failed(DropscribeError("Once.")), Bill(items=(CALL,)))
+    spoil(cloud, opened(services, place.upload, run=2), DAMAGES["empty"])
+    assert reconcile_all(services) == {"closed": 1}
+    assert reconcile_all(services) == {}
+    assert record_of(services, place.upload.job_id).run == 1
+
+
+def test_a_marker_of_a_rerun_that_cannot_be_read_waits_at_first_and_for_a_newer_release_always(
+    cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = record(cloud, services)
+    before = services.jobs.load(place.upload.job_id)
+    assert before is not None
+    services.finisher.finish(before.record, failed(DropscribeError("Once.")), Bill(items=(CALL,)))
+    spoil(cloud, opened(services, place.upload, run=2), DAMAGES["empty"])
+    assert reconcile_all(services) == {"unreadable": 1}
+    spoil(cloud, opened(services, place.upload, run=2), of_newer_version)
+    monkeypatch.setattr("trigger_function.reconciler.unreadable.UNREADABLE_AFTER", -timedelta(minutes=1))
+    assert reconcile_all(services) == {NEWER_VERSION: 1}
+
+
+def test_a_damaged_marker_of_an_erased_job_is_deleted(cloud: LoopbackCloud, services: Services) -> None:
+    place = record(cloud, services)
+    job = services.jobs.load(place.upload.job_id)
+    assert job is not None
+    services.finisher.finish(job.record, failed(DropscribeError("Once.")), Bill(items=(CALL,)))
+    services.jobs.erase_record(job)
+    spoil(cloud, opened(services, place.upload), DAMAGES["empty"])
+    assert reconcile_all(services) == {"closed": 1}
+    assert reconcile_all(services) == {}

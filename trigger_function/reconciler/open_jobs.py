@@ -206,12 +206,12 @@ def _reconcile(tick: _Tick, marker: OpenMarker) -> str:
 
 
 def _without_record(services: Services, marker: OpenMarker) -> str:
-    opened = services.jobs.markers.read(marker.job_id, marker.run)
-    if opened is None or now() - opened.opened_at < timedelta(seconds=services.settings.claim_seconds):
-        return "waiting"
     if services.jobs.load_stored(marker.job_id) is not None:  # it was erased
         services.jobs.markers.close(marker.job_id, marker.run)
         return "closed"
+    opened = services.jobs.markers.read(marker.job_id, marker.run)
+    if opened is None or now() - opened.opened_at < timedelta(seconds=services.settings.claim_seconds):
+        return "waiting"
     done = look_after_lost_record(services, marker, opened)
     if done is None:
         # Its process ended between marker and record.

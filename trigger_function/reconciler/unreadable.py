@@ -83,6 +83,9 @@ def look_after_unreadable(services: Services, marker: OpenMarker) -> str | None:
         _log.warning("an object cannot be read", extra={"fields": {"object": young[0], "waits": UNREADABLE_AFTER}})
         return "unreadable"
     if (of_marker := by_name.get(marker_name(job_id, run))) is not None:
+        if record is None and services.jobs.load(job_id) is not None:
+            # Of a run that was never begun: the job has ended as before.
+            return "closed" if services.jobs.close_unbegun(job_id, run) else "waiting"
         return _without_marker(services, marker, of_marker, record)
     if record is not None:
         opened = services.jobs.markers.read(job_id, run)
@@ -146,7 +149,7 @@ def _unreadable(services: Services, marker: OpenMarker) -> Iterator[_Unreadable]
     yield from damaged
     yield from _looked_at(services, outcome_name(job_id, run), TerminalMessage)
     job = None if damaged else services.jobs.load_stored(job_id)
-    if job is None:  # with a record, nobody reads the marker
+    if job is None or run > job.record.run:  # with the run's record, nobody reads the marker
         yield from _marker_looked_at(services, job_id, run)
         return
     for shard in job.record.shards:
