@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 import stamina
+from typer.testing import CliRunner
 from werkzeug.exceptions import InternalServerError
 
 from gpu_job.settings import JobSettings
 from gpu_job.worker.jobs.claim import claim
 from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from gpu_job.worker.subscription import WorkSubscription
+from infra.cli.main import app
 from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
 from infra.tiny_parakeet import ONNX_PATH
@@ -33,7 +35,7 @@ from tests.support.doctor_deployment import fixes, not_ok
 from tests.support.finalized_event import finalized_event
 from tests.support.fixed_word_worker import FixedWordServices, fixed_word_services, worker
 from tests.support.function_services import MakeServices
-from tests.support.loopback_cloud import UPLOADS, WORK_TOPIC, LoopbackCloud
+from tests.support.loopback_cloud import STATE, UPLOADS, WORK_TOPIC, LoopbackCloud
 from tests.support.runbook import Observed, doctor_of, observed
 from tests.support.worker_services import as_task
 from trigger_function.handle_upload import handle
@@ -41,7 +43,7 @@ from trigger_function.main import on_upload
 from trigger_function.reconciler import sweep as sweeps
 from trigger_function.reconciler.open_jobs import reconcile_all
 from trigger_function.reconciler.sweep import sweep
-from trigger_function.services import Services
+from trigger_function.services import Services, services_from_environment
 
 AUDIO = recording("memo.wav").path.read_bytes()
 PARAKEET = {"TRANSCRIPTION_METHOD": "parakeet"}
@@ -178,13 +180,19 @@ def test_the_model_is_corrupt(
         seen.logged("engine failed for good", kind="model_load")
         message = outcome_of(cloud)
         assert message.outcome is Outcome.FAILED
-        assert f"The worker ended {services.settings.max_attempts} times" in (message.reason or "")
+        ended = "The worker ended 3 times while it worked on the file"
+        assert (message.reason or "").startswith(ended)
+        seen.says("By itself", f'"{ended}"')
         assert "cannot be loaded" in (message.reason or "")
         corrupt.publisher.stop()
-    # Over: the release before it is back, and what failed is uploaded again.
-    dropped(cloud, services, "a.wav")
+    # Over: the release before it is back, and what failed is run again.
+    seen.says("Do", "dropscribe rerun --failed-since 12h --bucket=STATE")
+    again = CliRunner().invoke(app, ["rerun", "--failed-since", "12h", "--bucket", STATE])
+    assert again.exit_code == 0, again.output
+    assert reconcile_all(services) == {"restarted": 1}
     assert work(cloud, worker_services)
-    assert outcome_of(cloud).outcome is Outcome.COMPLETED
+    message = outcome_of(cloud)
+    assert (message.upload, message.run, message.outcome) == (upload, 2, Outcome.COMPLETED)
 
 
 def test_deepgram_is_down(
@@ -211,7 +219,11 @@ def test_deepgram_is_down(
 
 
 def test_the_state_bucket_is_read_only(
-    cloud: LoopbackCloud, make_services: MakeServices, worker_services: FixedWordServices, seen: Observed
+    cloud: LoopbackCloud,
+    make_services: MakeServices,
+    worker_services: FixedWordServices,
+    seen: Observed,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     services = make_services(**PARAKEET)
     waiting = dropped(cloud, services, "waiting.wav")
@@ -221,12 +233,17 @@ def test_the_state_bucket_is_read_only(
         cloud.storage_server.fail_next(MANY, 403, "POST", "jobs/")
         with pytest.raises(InternalServerError):
             on_upload(finalized_event(new))
-        seen.logged("the event will be delivered again")
-        time_passes_unwritten = services.jobs.load(waiting.job_id)
-        assert time_passes_unwritten is not None
+        assert "403" in str(seen.logged("the event will be delivered again")["exception"])
+        # A worker gives its upload back, and that is no attempt.
+        with monkeypatch.context() as patch:
+            worker_environment(patch, WORK_IDLE_SECONDS="0.5", HEARTBEAT_SECONDS="1", LEASE_SECONDS="2")
+            with fixed_word_services() as unable:
+                work(cloud, unable)
         assert cloud.terminal_messages() == []
         cloud.storage_server.recover()
-    on_upload(finalized_event(new))
+        seen.forget()
+        on_upload(finalized_event(new))
+        seen.logged("routed", where="Over")
     assert work(cloud, worker_services)
     assert [message.outcome for message in cloud.terminal_messages()] == [Outcome.COMPLETED] * 2
     assert record_of(services, waiting).attempts == 1
@@ -324,16 +341,18 @@ def test_the_price_book_is_wrong(
     seen: Observed,
     tmp_path: Path,
     service_account: tuple[Path, bytes],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shipped = (Path(__file__).parents[2] / "shared" / "costs" / "prices.toml").read_text()
     book = tmp_path / "prices.toml"
-    book.write_text(shipped.replace("0.0001867", "18.67").replace('region = "us-central1"', 'region = "mars"'))
+    book.write_text(shipped.replace("usd = 0.0043", "usd = 4.3").replace('region = "us-central1"', 'region = "mars"'))
     with seen.recording():
         services = make_services(PRICE_BOOK=str(book), COST_OPTIMIZATION="true", **deepgram)
         dropped(cloud, services, "a.wav")
-        message = outcome_of(cloud)
-        assert message.decision is not None
-        assert message.decision.method is Method.DEEPGRAM
+        (item,) = cloud.work_items()
+        assert item.decision.method is Method.PARAKEET
+        seen.says("Sign", "`decision.quotes`")
+        assert {quote.method for quote in item.decision.quotes} >= {Method.PARAKEET, Method.DEEPGRAM}
 
         def use_the_book(patch: pytest.MonkeyPatch) -> None:
             patch.setenv("PRICE_BOOK", str(book))
@@ -341,7 +360,24 @@ def test_the_price_book_is_wrong(
         report = doctor_of(cloud, tmp_path / "doctor", service_account[0], use_the_book)
         assert not_ok(report)["price book"] == {"warn"}
         seen.says("Sign", "price book")
-    make_services(PRICE_BOOK="", **deepgram)
+    # One that lacks a price: nothing is begun.
+    lacking = tmp_path / "lacking.toml"
+    lacking.write_text(shipped.replace("egress_gib", "egress_gb"))
+    monkeypatch.setenv("PRICE_BOOK", str(lacking))
+    new = cloud.drop(AUDIO, "b.wav")
+    services_from_environment.cache_clear()
+    with seen.recording(), monkeypatch.context() as patch:
+        patch.setattr("trigger_function.services.configure_logging", lambda: None)  # it would end the recording
+        with pytest.raises(InternalServerError):
+            on_upload(finalized_event(new))
+    seen.logged_like("PRICE_BOOK: ")
+    assert not services.jobs.markers.is_open(new.job_id)
+    # Over: the shipped prices decide again.
+    cloud.forget_executions()
+    dropped(cloud, make_services(PRICE_BOOK="", COST_OPTIMIZATION="true", **deepgram), "c.wav")
+    message = outcome_of(cloud)
+    assert message.decision is not None
+    assert message.decision.method is Method.DEEPGRAM
 
 
 def test_back_to_deepgram_alone(

@@ -55,12 +55,18 @@ class Observed:
         with recorded_log(self._log):
             yield
 
-    def logged(self, message: str, *, where: str = "Sign", **fields: object) -> None:
-        """There is such a line, and a part of the entry quotes it, values of its fields too."""
-        assert any(line["message"] == message and fields.items() <= line.items() for line in self._log.lines), [
-            line["message"] for line in self._log.lines[-12:]
-        ]
+    def logged(self, message: str, *, where: str = "Sign", **fields: object) -> dict[str, object]:
+        """The first such line, which a part of the entry quotes, values of its fields too."""
+        found = [line for line in self._log.lines if line["message"] == message and fields.items() <= line.items()]
+        assert found, [line["message"] for line in self._log.lines[-12:]]
         self.says(where, f'"{message}"', *(f"`{value}`" for value in fields.values()))
+        return found[0]
+
+    def logged_like(self, beginning: str) -> None:
+        """There is a line that begins so, and the sign quotes that."""
+        found = [str(line["message"]) for line in self._log.lines]
+        assert any(message.startswith(beginning) for message in found), found[-12:]
+        self.says("Sign", f'"{beginning}..."')
 
     def says(self, name: str, *texts: str) -> None:
         """A part of the entry has all these texts."""
