@@ -144,6 +144,13 @@ def test_letters_are_dropped_when_somebody_says_so(cloud: LoopbackCloud) -> None
     assert dead("list") == (0, "There are no dead letters.\n")
 
 
+@pytest.mark.parametrize("verb", ["replay", "drop"])
+@pytest.mark.parametrize("how", ["--yes", "--dry-run", None])
+def test_all_of_none_is_nothing_to_do(cloud: LoopbackCloud, verb: str, how: str | None) -> None:
+    status, output = dead(verb, "--all", *([how] if how else []))
+    assert (status, output.startswith("0 dead letters ")) == (0, True)
+
+
 def test_all_at_once_without_a_question(cloud: LoopbackCloud) -> None:
     die(cloud, item("calls/a.mp3"))
     status, output = dead("replay", "--all", "--yes", "--json")

@@ -52,7 +52,7 @@ def test_a_dry_run_calls_nobody(deployment: DoctorDeployment) -> None:
     assert done.exit_code == 0
     assert done.stdout.splitlines() == [
         "Open: no job.",
-        "The reconciler would be called, and looks for uploads without a job.",
+        "The reconciler would be called, and would look for uploads without a job.",
     ]
     assert calls(deployment) == []
     assert objects.read(deployment.state, "sweep.json") is None

@@ -102,7 +102,7 @@ def test_a_failed_job_is_run_again_at_once(cloud: LoopbackCloud, services: Servi
     upload = fail(services, cloud, "calls/a.wav")
     status, output = rerun(f"gs://{UPLOADS}/{upload.name}")
     assert status == 0
-    assert output.splitlines()[-1] == "1 job will be run again: the reconciler's next call takes them up."
+    assert output.splitlines()[-1] == "1 job will be run again: the reconciler's next call takes it up."
     assert reconcile_all(services) == {"restarted": 1}
     assert [(one.run, one.outcome) for one in cloud.terminal_messages()] == [
         (1, Outcome.FAILED),
@@ -165,6 +165,11 @@ def test_all_that_failed_since_or_lie_below_a_prefix(cloud: LoopbackCloud, servi
     assert "Run 2 jobs again" in output
     assert {marker.run for marker in services.jobs.markers.all()} == {2}
     assert chosen("--failed-since", "1h") == set(), "they have not ended yet"
+
+
+def test_that_nothing_failed_is_no_failure_of_the_command(cloud: LoopbackCloud) -> None:
+    assert rerun("--failed-since", "12h", "--yes") == (0, "There are no such jobs.\n")
+    assert rerun("--failed-since", "12h", "--dry-run")[0] == 0
 
 
 def test_what_cannot_be_read_of_one_job_keeps_no_other(cloud: LoopbackCloud, services: Services) -> None:

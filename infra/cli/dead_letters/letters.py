@@ -101,11 +101,11 @@ def take_letters(letters: Letters, action: Action) -> int:
     console = Console(stderr=True) if action.as_json else output_console()
     if action.dry_run or action.asks:
         found = [one for one in dead.found(letters.queues, MOST_HELD) if ids is None or one.id in ids]
-        if not found:
+        if not found and ids is not None:
             raise CommandError("There are no such dead letters.")
-        if not action.as_json:
+        if found and not action.as_json:
             _print(found, console)
-        if action.dry_run:
+        if action.dry_run or not found:
             return _report(found, action, console)
         typer.confirm(f"{action.verb.capitalize()} {_count(found)}?", abort=True)
         # What came in between was not asked about.

@@ -62,8 +62,9 @@ def reconcile_now(request: Request) -> int:
         return ExitCode.COMPLETED
     kinds = ", ".join(f"{count} {kind}" for kind, count in found.items()) or "no job"
     would = "would be" if request.dry_run else "is being" if counts is None else "was"
+    looks = f", and {'would look' if request.dry_run else 'looks'} for uploads without a job" if request.sweep else ""
     print(f"Open: {kinds}.")
-    print(f"The reconciler {would} called{', and looks for uploads without a job' if request.sweep else ''}.")
+    print(f"The reconciler {would} called{looks}.")
     if counts:
         print(", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts.items()))
     return ExitCode.COMPLETED

@@ -109,7 +109,7 @@ def run_again(wanted: Rerun) -> int:
         sys.stdout.write(json.dumps(_as_dict(found, begun=not wanted.dry_run)) + "\n")
     else:
         _print_end(found, console, wanted)
-    return _exit_code(found)
+    return _exit_code(found, wanted)
 
 
 def _model(wanted: Rerun, predicted: PredictedDeployment) -> RequestedModel | None:
@@ -231,7 +231,10 @@ def _print_end(found: Sequence[Candidate], console: Console, wanted: Rerun) -> N
             )
         return
     if not outcomes:
-        print_line(console, f"{len(begun)} {_jobs(begun)} will be run again: the reconciler's next call takes them up.")
+        them = "it" if len(begun) == 1 else "them"
+        print_line(
+            console, f"{len(begun)} {_jobs(begun)} will be run again: the reconciler's next call takes {them} up."
+        )
         return
     console.print(outcome_table(outcomes))
     for one in begun:
@@ -266,7 +269,9 @@ def _as_dict(found: Sequence[Candidate], *, begun: bool) -> dict[str, object]:
     }
 
 
-def _exit_code(found: Sequence[Candidate]) -> int:
-    if not found or any(one.planned is None for one in found):
+def _exit_code(found: Sequence[Candidate], wanted: Rerun) -> int:
+    if not found:  # that nothing failed is as it should be
+        return ExitCode.ERROR if wanted.failed_since is None else ExitCode.COMPLETED
+    if any(one.planned is None for one in found):
         return ExitCode.ERROR
     return worst({OUTCOME_CODES[one.outcome.outcome] for one in found if one.outcome is not None})
