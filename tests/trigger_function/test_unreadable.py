@@ -474,6 +474,31 @@ def test_calls_whose_only_note_is_lost_are_on_the_bill(
     assert found.deepgram_calls == (expected if is_counted or damage == "cut" else 0)
 
 
+@pytest.mark.usefixtures("any_age")
+@pytest.mark.parametrize("calls_are_known", [True, False])
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_of_calls_that_were_reserved_with_those_before_each_is_on_the_bill_once(
+    cloud: LoopbackCloud, services: Services, calls_are_known: bool, is_answered: bool
+) -> None:
+    """A process was killed in its call, and so was the next one, which had reserved both; perhaps behind its answer."""
+    decision = Decision(method=Method.DEEPGRAM, rule="requested", reason="Because.")
+    first = Bill(items=(CALL.model_copy(update={"possibly_billed": True}),))
+    upload = cloud.drop(MEMO, "memo.wav")
+    job = quiet(services, upload, state=JobState.CLAIMED, decision=decision, spent=first, deepgram_calls=2)
+    services.ledger.reserve(reservation(job.record, 2 * CALL.usd))
+    services.jobs.save(job, spent=first + first)
+    if is_answered:
+        heard = DeepgramResult(Passage(Engine.DEEPGRAM, []), 60.0, channels=1, request_id="r", model="nova-3")
+        services.answers.store(job.record, StoredAnswer(result=heard, price=first))
+    spoil(cloud, Place(upload, record_name(job.id)), without("spent") if calls_are_known else DAMAGES["empty"])
+    assert reconcile_all(services) == {"rebuilt": 1}
+    found = record_of(services, job.id)
+    assert found.spent.possibly_usd == pytest.approx(2 * CALL.usd)
+    assert found.deepgram_calls == 2
+    answered = found.spent.answered(first, Bill(items=(CALL,)))
+    assert (answered.usd, answered.possibly_usd) == (pytest.approx(2 * CALL.usd), pytest.approx(CALL.usd))
+
+
 def without(field: str) -> Callable[[bytes], bytes]:
     """The object with one field that cannot be read, and a version that says nothing."""
 

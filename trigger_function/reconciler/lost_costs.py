@@ -47,7 +47,10 @@ def possibly_spent(
     posted = [call.price for call in record.callbacks if call.price.items]
     if posted and (calls is None or calls <= len(posted)):
         return total(posted), len(posted)
-    others = (calls or 1) - len(posted)
+    # Each call is reserved with those before it.
+    of_one = reserved.usd - reserved.possibly_usd if reserved and reserved.method is Method.DEEPGRAM else 0.0
+    before = round(reserved.possibly_usd / of_one) if reserved and of_one > 0 else 0
+    others = (calls or 1 + before) - len(posted)
     answer = services.answers.any_of(record)
     if answer is not None and calls is None and answer.run != record.run:
         return Bill(), 0  # it is on the bill of the run that called
@@ -55,9 +58,9 @@ def possibly_spent(
         return total([*posted, *[answer.price] * others]), others + len(posted)
     if reserved is None:
         return total(posted), len(posted)
-    # What took over from Deepgram has a reservation of its own, with the calls from before.
+    # What took over from Deepgram has a reservation of its own, with all calls.
     is_asked = reserved.method is Method.DEEPGRAM
-    usd = reserved.usd if is_asked else (reserved.possibly_usd - total(posted).usd) / others
+    usd = of_one if is_asked else (reserved.possibly_usd - total(posted).usd) / others
     if usd <= 0:
         return total(posted), len(posted)
     unknown = calls_of_unknown_price(deepgram_model(services, record), others, usd)

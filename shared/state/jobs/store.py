@@ -135,7 +135,7 @@ class JobStore:
             outcome = self.outcome(job_id, max(self.runs(job_id), default=1))
             if stored is None or outcome is None:
                 raise
-        if outcome.upload.name == ERASED:
+        if outcome.upload.job_id != job_id:  # it was erased, and names no upload
             return None
         return Job(record_of_outcome(stored.data, outcome), stored.generation, is_of_outcome=True)
 

@@ -442,6 +442,16 @@ def test_a_job_that_has_ended_is_read_and_run_again_though_its_record_is_damaged
         services.jobs.find(upload.job_id)
 
 
+def test_an_upload_that_is_called_erased_is_found_though_its_record_is_damaged(
+    cloud: LoopbackCloud, services: Services
+) -> None:
+    upload = cloud.drop(b"", "erased")
+    ended(services, upload, Outcome.FAILED)
+    damage(services, upload, keeps_options=True)
+    assert standing_of(services.jobs, upload.job_id) == "failed"
+    assert begin(services, upload).run == 2
+
+
 def test_of_what_a_newer_release_wrote_the_outcome_is_read_and_nothing_run_again(
     cloud: LoopbackCloud, services: Services
 ) -> None:
