@@ -4,6 +4,9 @@
     1  state  open/<job>.<run>.json                 the job has ended as before; the reconciler deletes the marker
     2  state  jobs/<job>/record.json                the reconciler takes the run up, like any job without an outcome
 
+Where the record of the run before is damaged nobody can tell whether this one began: killed behind the marker, it is
+begun by the reconciler, with the model that the upload's options and the settings decide.
+
 The outcome, the results and the bill of the run before stay where they are; the new run's have names of their own, a
 message with an `event_id` of its own, and a line of their own in the ledger. A job that failed keeps what its attempts
 had stored, so that none of it is paid again, unless the re-run asks for another model, or the upload's metadata or the

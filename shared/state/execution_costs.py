@@ -8,6 +8,9 @@ of theirs; the rest of its life is its overhead. Nothing else is compared.
 `open-executions/<execution>/<index>-<attempt>.json` says what the task cost until its worker's last word, and which
 uploads it may have cost something. The worker writes it with every heartbeat, and before the first word about an
 upload's cost in a record or an outcome: so whoever finds a killed worker's object knows at which outcomes to look.
+Where that write fails, a beat and who gives the job back leave the task's time out of the record. A shard that is done
+and an outcome have it all the same, for a bill without it would be wrong for good: killed before its next word, a beat
+later, the task is booked as if they had not.
 
     moment of the kill                      of this task on the upload's bill         who books the rest, as overhead
     before a record says what it cost       nothing                                   next attempt, or reconciler
