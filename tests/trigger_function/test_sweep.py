@@ -81,6 +81,18 @@ def test_nothing_is_swept_where_nobody_wants_it(
 
 
 @pytest.mark.usefixtures("any_age")
+def test_where_none_is_made_by_itself_one_is_made_on_request(cloud: LoopbackCloud, make_services: MakeServices) -> None:
+    services = make_services(UPLOADS_BUCKET=UPLOADS, SWEEP_HOURS="0")
+    lost = [cloud.drop(AUDIO, f"calls/{number}.wav") for number in range(2)]
+    request_sweep(services.state)
+    assert [sweep(services, seconds=0) for _ in range(3)] == [1, 1, 0]
+    assert all(has_job(services, upload) for upload in lost)
+    late = cloud.drop(AUDIO, "calls/late.wav")
+    assert sweep(services, SECONDS) == 0
+    assert not has_job(services, late)
+
+
+@pytest.mark.usefixtures("any_age")
 def test_a_sweep_without_time_goes_on_in_the_next_tick(cloud: LoopbackCloud, services: Services) -> None:
     lost = [cloud.drop(AUDIO, f"calls/{number}.wav") for number in range(3)]
     found = [sweep(services, seconds=0) for _ in range(4)]

@@ -46,9 +46,14 @@ class SweepState(BaseModel):
     next_name: str = ""
     """Where it goes on in the bucket."""
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether a sweep is not at its end, or was asked for."""
+        return self.until is not None or self.swept_until is None
+
     def is_due(self, every: timedelta) -> bool:
         """Whether a sweep goes on, or is to begin."""
-        return self.until is not None or self.swept_until is None or now() - self.swept_until >= every + LEAST_AGE
+        return self.goes_on or (self.swept_until is not None and now() - self.swept_until >= every + LEAST_AGE)
 
 
 def request_sweep(state: Bucket) -> None:
@@ -63,12 +68,16 @@ def sweep(services: Services, seconds: float) -> int:
     Raises what the storage client raises, and what `handle` does: the next tick goes on.
     """
     settings = services.settings
-    if settings.uploads_bucket is None or settings.sweep_hours == 0:
+    if settings.uploads_bucket is None:
         return 0
     stored = objects.read(services.state, _OBJECT)
     generation = stored.generation if stored is not None else 0
-    state = (parsed(stored.data, SweepState, _OBJECT) if stored is not None else None) or SweepState()
-    if not state.is_due(timedelta(hours=settings.sweep_hours)):
+    known = parsed(stored.data, SweepState, _OBJECT) if stored is not None else None
+    state = known or SweepState()
+    if settings.sweep_hours == 0:
+        if known is None or not known.goes_on:
+            return 0
+    elif not state.is_due(timedelta(hours=settings.sweep_hours)):
         return 0
     until = state.until or now() - LEAST_AGE
     since = until - timedelta(days=settings.sweep_max_days)

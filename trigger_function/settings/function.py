@@ -102,7 +102,7 @@ class FunctionSettings(
     )
     sweep_hours: float = setting(
         24.0,
-        "How often it is searched; 0: never.",
+        "How often it is searched; 0: only when `dropscribe reconcile --sweep` asks for it.",
         unit="h",
         source="Eventarc gives an event up after 24 h",
         ge=0,
