@@ -67,7 +67,8 @@ BOOK_TRIES = 5
 """Writes of a task's line in the ledger by its own worker: against ticks that take it for dead, and slow storage."""
 
 UNBOOKED_SECONDS = 0.5
-"""Longest that a worker may have lived on while it booked what it cost: where it took longer, it books that, too."""
+"""Longest that a worker may have lived on while it booked what it cost: where it took longer, it books that, too.
+Once: where storage is slow all the time, each booking costs as much as it adds."""
 
 
 class RecordedCost(BaseModel):
@@ -210,9 +211,10 @@ class ExecutionCosts:
                 if is_there and not settled.recorded:
                     objects.delete(self._bucket, _object_name(costs))
                     is_there = False
-                has_booked = True
-                if costs_now().spent_usd - costs.spent_usd <= UNBOOKED_SECONDS * costs.usd_per_second:
+                is_late = costs_now().spent_usd - costs.spent_usd > UNBOOKED_SECONDS * costs.usd_per_second
+                if has_booked or not is_late:
                     return entry
+                has_booked = True
             booked = self._ledger.booked(entry)  # before the look at the outcomes
         if not has_booked:
             raise StateConflict(f"the ledger's line of {costs.name} was changed by another process again and again")

@@ -256,6 +256,23 @@ def test_the_time_that_booking_takes_is_booked(
     assert [*costs.running()] == []
 
 
+def test_a_worker_books_once_more_where_storage_is_slow_all_the_time(
+    services: JobServices, killed: TaskCosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The instance is billed for each booking, which would have to be booked again."""
+    costs, spent = services.execution_costs, [0.5]
+    book_overhead = services.ledger.book_overhead
+
+    def slowly_booked(entry: Entry, before: Booked | None) -> bool:
+        spent.append(spent[-1] + 8 * USD_PER_SECOND)
+        return book_overhead(entry, before)
+
+    monkeypatch.setattr(services.ledger, "book_overhead", slowly_booked)
+    costs.close(lambda: killed.model_copy(update={"spent_usd": spent[-1]}))
+    (entry,) = booked(services, killed)
+    assert (entry.usd, len(spent)) == (pytest.approx(0.508 - killed.on_bills_usd), 3)
+
+
 def test_an_upload_that_ends_while_its_worker_books_hides_none_of_the_time_that_takes(
     services: JobServices, killed: TaskCosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
