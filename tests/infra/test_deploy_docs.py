@@ -47,6 +47,17 @@ def test_variables_exist(page: Path) -> None:
     assert [name for name in sorted(named) if f'variable "{name}"' not in declared] == []
 
 
+def test_another_deployment_of_a_project_has_topics_of_its_own(page: Path) -> None:
+    """Topics are named neither after the deployment nor its region: Pub/Sub refuses a second one of a name."""
+    commands = re.findall(r"make deploy [^`\n]*\bDEPLOYMENT=[^`\n]*", page.read_text())
+    assert [command for command in commands if "TOPIC_PREFIX=" not in command] == []
+
+
+def test_the_scheduler_is_called_where_the_deployment_is(page: Path) -> None:
+    commands = re.findall(r"dropscribe reconcile [^`\n]*", page.read_text())
+    assert [command for command in commands if "--region" not in command] == []
+
+
 def test_quoted_log_lines_are_logged() -> None:
     lines = ("the event will be delivered again", "launch failed", "execution launched", "model load failed")
     lines += (
