@@ -121,6 +121,7 @@ def test_gpu_quota_is_gone(
     cloud: LoopbackCloud,
     make_services: MakeServices,
     worker_services: FixedWordServices,
+    deepgram: dict[str, str],
     seen: Observed,
     tmp_path: Path,
     service_account: tuple[Path, bytes],
@@ -142,18 +143,23 @@ def test_gpu_quota_is_gone(
             time_passes(services, *uploads, dropped_later)
             assert reconcile_all(services) == {"queued again": 4}
         assert cloud.terminal_messages() == []
+        # What may go to Deepgram does so at the next look.
+        elsewhere = uploads.pop()
+        time_passes(services, elsewhere)
+        assert reconcile_all(make_services(**PARAKEET, **deepgram)) == {"sent to deepgram": 1, "waiting": 3}
+        assert [message.upload for message in cloud.terminal_messages()] == [elsewhere]
 
         # Over: the quota is there again.
         cloud.runner.answer_again()
         services.state.blob("health/gpu.json").delete()
         seen.says("Do", "health/gpu.json")
-    services = make_services(**PARAKEET)  # an instance that has not looked at the circuit for a while
+    services = make_services(**PARAKEET, DEEPGRAM_API_KEY="")  # one that has not looked at the circuit for a while
     with seen.recording():
         time_passes(services, *uploads, dropped_later)
-        assert reconcile_all(services) == {"queued again": 4}
+        assert reconcile_all(services) == {"queued again": 3}
         seen.logged("execution launched", where="Over")
         assert work(cloud, worker_services)
-        assert [message.outcome for message in cloud.terminal_messages()] == [Outcome.COMPLETED] * 4
+        assert [message.outcome for message in cloud.terminal_messages()] == [Outcome.COMPLETED] * 3
         assert services.gpu.health().state is CircuitState.CLOSED
         assert {record_of(services, upload).dispatches for upload in uploads} == {0}
 
@@ -384,13 +390,23 @@ def test_back_to_deepgram_alone(
     cloud: LoopbackCloud, make_services: MakeServices, deepgram: dict[str, str], seen: Observed
 ) -> None:
     services = make_services(**PARAKEET, **deepgram)
+    # Without a job what waits goes there at the reconciler's next look.
+    waiting = dropped(cloud, services, "waiting.wav")
+    assert [item.upload for item in cloud.work_items()] == [waiting]
+    cloud.forget_executions()
+    time_passes(services, waiting)
+    without_jobs = make_services(TRANSCRIPTION_METHOD="deepgram", ENABLE_GPU_TRANSCRIPTION="false", **deepgram)
+    assert reconcile_all(without_jobs) == {"sent to deepgram": 1}
+    message = outcome_of(cloud)
+    assert (message.upload, message.engines) == (waiting, (Engine.DEEPGRAM,))
+    services = make_services(**PARAKEET, ENABLE_GPU_TRANSCRIPTION="true", **deepgram)
     before = dropped(cloud, services, "before.wav")
     alone = make_services(TRANSCRIPTION_METHOD="deepgram", **deepgram)
     dropped(cloud, alone, "after.wav")
     assert outcome_of(cloud).engines == (Engine.DEEPGRAM,)
     seen.says("Do", 'transcription_method = "deepgram"')
     private = dropped(cloud, alone, "private.wav", privacy="local")
-    assert [item.upload for item in cloud.work_items()] == [before, private]
+    assert [item.upload for item in cloud.work_items() if item.upload != waiting] == [before, private]
     seen.says("Do", "transcribe-privacy: local")
     # What waited for the job goes there, too, once nobody has taken it often enough.
     for _ in range(alone.settings.max_attempts + 1):
