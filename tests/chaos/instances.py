@@ -16,8 +16,10 @@ from tests.chaos.servers import ChaosCloud, TaskAttempt
 INSTANCE = frozenset({LineItemKind.GPU, LineItemKind.CPU, LineItemKind.MEMORY})
 
 UNCLOCKED_SECONDS = 5.0
-"""Of each process at most: before its clock starts, and from its last word to its end, on a machine that is busy. Less
-than the 8 s of a late answer of Cloud Storage, which a worker may wait for at its end."""
+"""Of each process at most: before its clock starts, and from its last word to its end, on a machine that is busy."""
+
+UNBOOKED_SECONDS = 25.0
+"""Of one that ends by itself at most: what its second booking takes, where storage answers late or is out."""
 
 MEAN_UNCLOCKED_SECONDS, UNCLOCKED_SHARE = 1.0, 0.05
 """The same in the mean, with as much of their time: a machine that is slow makes both longer."""
@@ -110,7 +112,7 @@ class _Life:
         """What is wrong with what is booked of it."""
         began = self.attempt.began
         if self.is_certain:
-            least = most = self.seconds
+            least, most = self.seconds - UNBOOKED_SECONDS, self.seconds
         else:
             word = began if self.last_word is None else self.last_word
             least = word - began - FaultRates().longest_delay_seconds
