@@ -59,6 +59,18 @@ class ArrivalMap:
         """Nothing more will be added."""
         self._bytes[self._state] = _COMPLETE if complete else _FAILED
 
+    # For who waits for readers.
+
+    @property
+    def arrived(self) -> int:
+        """How many parts are in the file."""
+        return self._bytes[self._present : self._wanted].count(1)
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether a reader waits for a part that may still come."""
+        return not self.has_ended and not all(map(self.has, self.wanted()))
+
     # For who reads.
 
     def has(self, part: int) -> bool:

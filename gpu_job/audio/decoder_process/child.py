@@ -53,6 +53,8 @@ class DecoderChild:
         self._stall_seconds = limits.stall_seconds
         self._is_ended = False
         self._arrival = ArrivalMap(Path(request.arrival)) if request.arrival is not None else None
+        self._arrived = 0
+        """Parts of the file, when it was looked at last."""
         self._child = start(request, limits)
 
     def __enter__(self) -> Self:
@@ -81,8 +83,8 @@ class DecoderChild:
         with FileIO(self._child.stdout.fileno(), closefd=False) as output:
             while True:
                 count = self._read_into(reader.room(), output)
-                while count is None and self._arrival is not None and not self._arrival.has_ended:
-                    count = self._read_into(reader.room(), output)  # it may wait for bytes
+                while count is None and self._may_wait_for_bytes():
+                    count = self._read_into(reader.room(), output)
                 if not count:
                     # What was heard until then is good, however it ended.
                     for record in reader.end():
@@ -97,6 +99,13 @@ class DecoderChild:
         if not isinstance(record, Account | Refusal):
             detail = self._ending()
             raise DecoderFailed(f"The decoder broke off{detail}.", detail=detail)
+
+    def _may_wait_for_bytes(self) -> bool:
+        """Whether somebody waits for bytes of a file that arrives, or some have come since this was asked last."""
+        if self._arrival is None:
+            return False
+        before, self._arrived = self._arrived, self._arrival.arrived
+        return self._arrived != before or self._arrival.is_waited_for
 
     def _read_into(self, room: memoryview, output: FileIO) -> int | None:
         """How many bytes came; 0 at the end; None where nothing comes for too long."""

@@ -242,17 +242,35 @@ def test_sound_comes_before_the_file_is_there(tmp_path: Path, name: str, options
 def test_a_decoder_that_waits_for_bytes_does_not_stall(tmp_path: Path) -> None:
     path = make(tmp_path / "a.wav", *SOUND, "-ac", "2")
     content = GatedContent(path.read_bytes())
-    limits = DecoderLimits(stall_seconds=0.2)
+    limits = DecoderLimits(stall_seconds=2.0)
     with content.closed(), arriving(tmp_path, content) as file:
         request = DecodingRequest(str(file.path), DEMUXERS, arrival=str(file.map_path))
         with DecoderChild(request, limits) as child, ThreadPoolExecutor(1) as threads:
             count = threads.submit(lambda: sum(1 for _ in child.records()))
             with pytest.raises(TimeoutError):
-                count.result(timeout=1.0)
+                count.result(timeout=5.0)
             child.kill()
             with pytest.raises(DecoderFailed, match="broke off"):
                 count.result(PATIENCE)
             content.open()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such files")
+def test_a_decoder_that_hangs_is_ended_though_nobody_fetches_the_rest(tmp_path: Path) -> None:
+    data, hanging = CONTENT, tmp_path / "fifo"
+    os.mkfifo(hanging)
+    content = GatedContent(data)
+    args = (tmp_path / "upload", len(data), data[:PART_BYTES], content.read, lambda crc: None)
+    with ArrivingFile(*args, on_demand=True) as file, ThreadPoolExecutor(1) as threads:
+        request = DecodingRequest(str(hanging), DEMUXERS, arrival=str(file.map_path))
+        with DecoderChild(request, DecoderLimits(stall_seconds=0.2)) as child:
+            records = threads.submit(lambda: list(child.records()))
+            try:
+                with pytest.raises(DecoderFailed, match="gave no audio"):
+                    records.result(PATIENCE)
+            finally:
+                child.kill()
+                records.exception(PATIENCE)
 
 
 @pytest.mark.parametrize("is_begun", [False, True])
