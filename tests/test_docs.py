@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from infra.cli.operations.bench import benchmark_names
+
 ROOT = Path(__file__).parents[1]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "terraform/README.md")),
@@ -83,3 +85,11 @@ def test_modules_can_be_run() -> None:
         if not any((ROOT / f"{module.replace('.', '/')}{end}").exists() for end in (".py", "/__main__.py"))
     }
     assert wrong == set()
+
+
+def test_the_list_of_benchmarks_is_whole() -> None:
+    listed = re.search(
+        r"`python -m benchmarks NAME \.\.\.` runs some: (.+?)\.", (ROOT / "docs/benchmarks.md").read_text(), re.DOTALL
+    )
+    assert listed is not None
+    assert listed[1].replace("\n", " ").split(", ") == benchmark_names()
