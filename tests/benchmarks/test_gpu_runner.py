@@ -157,6 +157,15 @@ def test_what_is_measured_when_the_time_is_over_is_broken_off(tmp_path: Path, mo
     assert [row.peer[:16] for row in read_rows(tmp_path / "gpu.json")[1:]] == ["failed: TimeIsUp", "left out: 0 s we"]
 
 
+def test_nothing_is_begun_behind_the_alarm_though_it_rang_early() -> None:
+    def rings() -> Iterator[Measurement]:
+        raise step_module.TimeIsUp
+        yield
+
+    rows = step_module.measured([Part("long", rings), Part("next", lambda: [figure("never", 1.0, "x")])], 60.0)
+    assert [row.name for row in rows] == ["gpu: long", "gpu: next"]
+
+
 def test_without_its_model_a_step_is_left_out_and_the_others_run(
     tree: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
