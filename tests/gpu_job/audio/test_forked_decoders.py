@@ -3,6 +3,7 @@ decoder crashed."""
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import signal
@@ -85,6 +86,7 @@ def test_copies_are_children_of_who_asked_and_outlive_their_server(forks: Forks)
 
 
 def test_where_none_can_be_forked_decoders_are_started_anew(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)  # a library's import may have set another one
     at = 0.0
     forks = Forks("gpu_job.no_such_module", clock=lambda: at)
     for minute in range(180):
