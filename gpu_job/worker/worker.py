@@ -34,7 +34,6 @@ from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import FIRST_PULL_SECONDS, Received, WorkSubscription
 from shared.errors import EngineFailed, best_effort
 from shared.media import Media
-from shared.state.execution_costs import known_dead_at
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
 
@@ -164,12 +163,9 @@ class Worker:
         task, began_at = self._services.task, self._billing.task_costs().began_at
         if task.attempt == 0:
             return
-        running = [*self._services.execution_costs.running(task.execution)]
-        for costs in running:
-            if costs.index == task.index and costs.attempt < task.attempt:
-                # One whose uploads' outcomes cannot be read keeps no other one.
-                with best_effort("a killed attempt's cost was not booked"):
-                    self._services.execution_costs.close_killed(costs, known_dead_at(costs, running, began_at))
+        self._services.execution_costs.close_all_killed(
+            lambda costs: costs.index == task.index and costs.attempt < task.attempt, began_at, task.execution
+        )
 
     def _pull_until_empty(self) -> None:
         """Idle time counts from Pub/Sub's first answer: a cold instance takes seconds until it can ask."""

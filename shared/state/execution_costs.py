@@ -220,6 +220,15 @@ class ExecutionCosts:
             raise StateConflict(f"the ledger's line of {costs.name} was changed by another process again and again")
         return entry
 
+    def close_all_killed(self, is_killed: Callable[[TaskCosts], bool], at: datetime, execution: str = "") -> None:
+        """Book what those cost that are known to be dead by `at`; of all executions or one."""
+        running = [*self.running(execution)]
+        for costs in running:
+            if is_killed(costs):
+                # One whose uploads' outcomes cannot be read keeps no other one.
+                with best_effort("a killed execution's cost was not booked", task=costs.name):
+                    self.close_killed(costs, _known_dead_at(costs, running, at))
+
     def close_killed(self, costs: TaskCosts, known_dead_at: datetime) -> None:
         """Book what a worker cost that has ended or was killed, until it counted as dead, or until `known_dead_at`,
         where that was before; again with each call, until all of its uploads have their outcomes.
@@ -307,11 +316,8 @@ class ExecutionCosts:
                 yield costs
 
 
-def known_dead_at(costs: TaskCosts, among: Iterable[TaskCosts], at: datetime) -> datetime:
-    """When the worker of a silent attempt was dead at the latest: as the next attempt at its task began, else by `at`.
-
-    `among`: what `ExecutionCosts.running` has.
-    """
+def _known_dead_at(costs: TaskCosts, among: Iterable[TaskCosts], at: datetime) -> datetime:
+    """When a silent attempt was dead at the latest: as the next attempt at its task began, else by `at`."""
     later = [
         one.began_at
         for one in among

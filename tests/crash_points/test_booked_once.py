@@ -201,6 +201,16 @@ def test_killed_before_any_effect(
     assert effect > 3
 
 
+def assert_booked_once(
+    cloud: LoopbackCloud, services: JobServices, killed: SteppedWorker, items: list[WorkItem]
+) -> None:
+    """Once the reconciler has found it, and another execution has ended what is open."""
+    book_killed(services, killed)
+    other = end_what_is_open(cloud, services, items, "transcribe-2")
+    book_what_is_left(services)
+    assert booked_usd(services) == pytest.approx(killed.lived_usd + other.lived_usd)
+
+
 def test_killed_behind_a_beat_whose_word_was_not_stored(cloud: LoopbackCloud, services: JobServices) -> None:
     """It would have named the upload: so the upload's record has nothing of the worker's time, only what it called."""
     items = two_uploads(cloud, services, "only", ends_at_once)
@@ -212,10 +222,7 @@ def test_killed_behind_a_beat_whose_word_was_not_stored(cloud: LoopbackCloud, se
     record = services.jobs.load(items[0].job_id)
     assert record is not None
     assert record.record.spent == Bill()
-    book_killed(services, killed)
-    other = end_what_is_open(cloud, services, items, "transcribe-2")
-    book_what_is_left(services)
-    assert booked_usd(services) == pytest.approx(killed.lived_usd + other.lived_usd)
+    assert_booked_once(cloud, services, killed, items)
 
 
 @pytest.mark.parametrize("is_told_to_stop", [False, True])
@@ -236,10 +243,7 @@ def test_killed_behind_a_job_given_back_whose_word_was_not_stored(
     record = services.jobs.load(items[0].job_id)
     assert record is not None
     assert (record.record.state, record.record.spent) == (JobState.QUEUED, Bill())
-    book_killed(services, killed)
-    other = end_what_is_open(cloud, services, items, "transcribe-2")
-    book_what_is_left(services)
-    assert booked_usd(services) == pytest.approx(killed.lived_usd + other.lived_usd)
+    assert_booked_once(cloud, services, killed, items)
 
 
 @pytest.mark.parametrize("beats", [True, False])

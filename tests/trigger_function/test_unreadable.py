@@ -692,15 +692,20 @@ def of_no_kind(data: bytes) -> bytes:
     return json.dumps(json.loads(data) | {"schema_version": "?"}).encode()
 
 
+def end_once(services: Services, place: Place) -> None:
+    """Its first run, with a call to Deepgram on the bill."""
+    before = services.jobs.load(place.upload.job_id)
+    assert before is not None
+    services.finisher.finish(before.record, failed(DropscribeError("Once.")), Bill(items=(CALL,)))
+
+
 @pytest.mark.usefixtures("any_age")
 def test_a_rerun_that_begins_with_a_damaged_record_has_nothing_of_the_run_before(
     cloud: LoopbackCloud, services: Services
 ) -> None:
     """Its process was killed between marker and record, which is that of the run before."""
     place = record(cloud, services)
-    before = services.jobs.load(place.upload.job_id)
-    assert before is not None
-    services.finisher.finish(before.record, failed(DropscribeError("Once.")), Bill(items=(CALL,)))
+    end_once(services, place)
     spoil(cloud, place, of_no_kind)
     opened(services, place.upload, run=2)
     assert reconcile_all(services) == {"rebuilt": 1}
@@ -714,9 +719,7 @@ def test_a_rerun_that_is_about_to_replace_a_damaged_record_is_left_to_its_proces
     cloud: LoopbackCloud, services: Services
 ) -> None:
     place = record(cloud, services)
-    before = services.jobs.load(place.upload.job_id)
-    assert before is not None
-    services.finisher.finish(before.record, failed(DropscribeError("Once.")), Bill(items=(CALL,)))
+    end_once(services, place)
     spoil(cloud, place, DAMAGES["empty"])
     job, planned = planned_rerun(services.jobs, place.upload.job_id, RerunRequest())
     services.jobs.markers.write(place.upload, 2, now())
@@ -806,9 +809,7 @@ def test_a_ledger_entry_counts_once_whatever_of_it_can_be_read(
 def test_a_damaged_marker_of_a_rerun_that_never_began_is_deleted(cloud: LoopbackCloud, services: Services) -> None:
     """Its process was killed between marker and record: the job has ended as before."""
     place = record(cloud, services)
-    before = services.jobs.load(place.upload.job_id)
-    assert before is not None
-    services.finisher.finish(before.record, failed(DropscribeError("Once.")), Bill(items=(CALL,)))
+    end_once(services, place)
     spoil(cloud, opened(services, place.upload, run=2), DAMAGES["empty"])
     assert reconcile_all(services) == {"closed": 1}
     assert reconcile_all(services) == {}
@@ -819,9 +820,7 @@ def test_a_marker_of_a_rerun_that_cannot_be_read_waits_at_first_and_for_a_newer_
     cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = record(cloud, services)
-    before = services.jobs.load(place.upload.job_id)
-    assert before is not None
-    services.finisher.finish(before.record, failed(DropscribeError("Once.")), Bill(items=(CALL,)))
+    end_once(services, place)
     spoil(cloud, opened(services, place.upload, run=2), DAMAGES["empty"])
     assert reconcile_all(services) == {"unreadable": 1}
     spoil(cloud, opened(services, place.upload, run=2), of_newer_version)

@@ -14,7 +14,6 @@ from pydantic import ValidationError
 from shared.clock import now
 from shared.enums import JobDevice, Outcome
 from shared.errors import DropscribeError, FailureKind, StateConflict, best_effort
-from shared.state.execution_costs import known_dead_at
 from shared.state.job_result import exhausted, failed, waited_too_long
 from shared.state.jobs.open_markers import OpenMarker, QueuedUpload
 from shared.state.jobs.record import Job, JobState, new_holder
@@ -146,12 +145,8 @@ def reconcile_all(services: Services) -> dict[str, int]:
 
 def _book_killed_executions(services: Services) -> None:
     """Of executions whose workers went silent: what they cost that is on no upload's bill."""
-    at, running = now(), [*services.execution_costs.running()]
-    for costs in running:
-        if costs.alive_until < at:
-            # One whose uploads' outcomes cannot be read keeps no other one.
-            with best_effort("a killed execution's cost was not booked"):
-                services.execution_costs.close_killed(costs, known_dead_at(costs, running, at))
+    at = now()
+    services.execution_costs.close_all_killed(lambda costs: costs.alive_until < at, at)
 
 
 def _reconcile(tick: _Tick, marker: OpenMarker) -> str:
